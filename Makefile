@@ -1,0 +1,40 @@
+# Everything starts here: `make results/table1.csv` on a fresh machine, `make test` for the checks.
+VENV ?= .venv
+PYTHON ?= python3
+CORES ?= all
+SNAKEMAKE_FLAGS ?=
+
+STAMP := $(VENV)/.installed
+NATIVE := CMakeLists.txt pyproject.toml $(wildcard xlmd/_cuda/*.[ch]* xlmd/_cuda/*.p*)
+# An operating system's lock, which dies with its owner, instead of Snakemake's, which a killed run leaves behind.
+SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .snakemake.lock \
+	env PATH="$(abspath $(VENV))/bin:$$PATH" snakemake --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS)
+
+.PHONY: help setup test all clean-results FORCE
+
+help: ## this list
+	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
+	@echo "results/FILE          any result by name, for example results/table1.csv"
+
+setup: $(STAMP) ## the virtual environment with exact versions, and the native library
+
+$(STAMP): requirements.lock $(NATIVE)
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps --editable .
+	@touch $@
+
+all: setup ## every table and figure that the workflow can make
+	@$(SNAKEMAKE) all || { status=$$?; test $$status = 75 && echo "another make is running here" >&2; exit $$status; }
+
+results/%: setup FORCE
+	@$(SNAKEMAKE) $@ || { status=$$?; test $$status = 75 && echo "another make is running here" >&2; exit $$status; }
+
+test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
+	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check
+
+clean-results: ## delete everything that the workflow made
+	rm -rf results .snakemake
+
+FORCE:

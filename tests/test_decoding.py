@@ -1,0 +1,90 @@
+import pytest
+import torch
+from small_models import LAYERS, MASK, decorated, save_mlm, sources
+
+from xlmd.decoding import collapse, iterative_refinement
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return decorated(save_mlm(tmp_path_factory.mktemp("mlm")), insertion_layer=1)
+
+
+def test_collapsing_merges_repeats_before_it_drops_blanks():
+    alignment = torch.tensor([[5, 5, 0, 5, 6, 6, 0, 0], [7, 0, 0, 9, 9, 9, 8, 8]])
+    assert collapse(alignment, torch.tensor([8, 4]), blank=0) == [[5, 5, 6], [7, 9]]
+
+
+@pytest.mark.parametrize("committed", ["keep", "repredict", "remask"])
+@pytest.mark.parametrize("strategy", ["dynamic", "static"])
+@pytest.mark.parametrize("iterations", [1, 2, 4, 8])
+def test_batched_and_single_decoding_give_the_same_alignment(model, committed, strategy, iterations):
+    source, lengths = sources()
+    options = {"iterations": iterations, "strategy": strategy, "committed": committed, "forbidden": [1, 2, MASK]}
+    together, out_lengths = iterative_refinement(model, source, lengths, **options)
+    for row in range(2):
+        alone, length = iterative_refinement(
+            model, source[row : row + 1, : lengths[row]], lengths[row : row + 1], **options
+        )
+        assert torch.equal(alone[0], together[row, : int(length)])
+        assert not torch.isin(together[row, : out_lengths[row]], torch.tensor([1, 2, MASK])).any()
+
+
+def test_upper_layers_run_once_an_iteration_and_lower_ones_once(model):
+    calls = [0] * LAYERS
+    hooks = [
+        layer.register_forward_hook(lambda *_args, n=n: calls.__setitem__(n, calls[n] + 1))
+        for n, layer in enumerate(model.roberta.encoder.layer)
+    ]
+    iterative_refinement(model, *sources(), iterations=4)
+    for hook in hooks:
+        hook.remove()
+    assert calls == [1, 4, 4]
+
+
+def test_committed_tokens_stay(model):
+    shown = []
+
+    def spy(z, lengths, alignment):
+        shown.append(alignment.clone())
+        return type(model).refine(model, z, lengths, alignment)
+
+    model.refine = spy
+    try:
+        final, lengths = iterative_refinement(model, *sources(), iterations=4)
+    finally:
+        del model.refine
+    assert (shown[0] == MASK).all()
+    for earlier, later in zip(shown, [*shown[1:], final], strict=True):
+        kept = earlier != MASK
+        assert torch.equal(later[kept], earlier[kept])
+    for iteration, alignment in enumerate(shown):
+        # Dynamic blocks of 4 settle one position an iteration each.
+        per_block = (alignment[0, :12].view(-1, 4) != MASK).sum(dim=1)
+        assert (per_block == iteration).all()
+
+
+def test_the_most_probable_position_of_a_block_is_committed_first(model):
+    source, lengths = sources()
+    z, out_lengths = model.encode(source, lengths)
+    with torch.no_grad():
+        probability = model.logits(model.refine(z, out_lengths, None)).softmax(-1).max(-1)
+    shown = []
+    original = type(model).refine
+    model.refine = lambda z, lengths, alignment: (
+        shown.append(alignment.clone()) or original(model, z, lengths, alignment)
+    )
+    try:
+        iterative_refinement(model, source, lengths, iterations=2)
+    finally:
+        del model.refine
+    first_block = probability.values[0, :2]
+    assert (shown[1][0, :2] != MASK).tolist() == (first_block == first_block.max()).tolist()
+
+
+def test_one_iteration_is_the_argmax_of_the_all_mask_input(model):
+    source, lengths = sources()
+    alignment, out_lengths = iterative_refinement(model, source, lengths, iterations=1)
+    with torch.no_grad():
+        expected = model.logits(model(source, lengths)[0]).argmax(-1)
+    assert torch.equal(alignment[0, : out_lengths[0]], expected[0, : out_lengths[0]])

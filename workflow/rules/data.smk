@@ -1,0 +1,118 @@
+# Corpora: generated or downloaded, cleaned and Moses-tokenised.
+
+
+def of_kind(kind):
+    names = [name for name, entry in config["corpora"].items() if entry["kind"] == kind]
+    return "|".join(names) or "(?!)"
+
+
+def files_entry(wildcards):
+    files = config["corpora"][wildcards.corpus]["files"]
+    name = f"{wildcards.split}.{wildcards.language}"
+    if name not in files:
+        raise WorkflowError(f"config, at corpora.{wildcards.corpus}.files: no entry for {name}")
+    return files[name]
+
+
+rule generate_phrasebook:
+    output:
+        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+    wildcard_constraints:
+        corpus=of_kind("phrasebook"),
+    input:
+        lexicons=sorted(str(path) for path in Path("resources/phrasebook").glob("*.*")),
+    params:
+        size=lambda w: config["corpora"][w.corpus]["sizes"][w.split],
+        seed=lambda w: config["corpora"][w.corpus]["seed"],
+        code=code_version("phrasebook"),
+    log:
+        f"{R}/logs/phrasebook/{{corpus}}.{{split}}.{{language}}.log",
+    benchmark:
+        f"{R}/benchmarks/phrasebook/{{corpus}}.{{split}}.{{language}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd phrasebook --language {wildcards.language} --split {wildcards.split} --size {params.size}"
+        " --seed {params.seed} --out {output} 2>&1 | tee {log}"
+
+
+rule download:
+    output:
+        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+    wildcard_constraints:
+        corpus=of_kind("files"),
+    params:
+        url=lambda w: files_entry(w)["url"],
+        sha256=lambda w: flags({"sha256": files_entry(w).get("sha256")}),
+        mirror=lambda w: flags({"mirror": config["mirror"]}),
+        mirror_path=lambda w: f"{w.corpus}/{files_entry(w)['url'].rsplit('/', 1)[-1]}",
+        code=code_version("fetch"),
+    log:
+        f"{R}/logs/download/{{corpus}}.{{split}}.{{language}}.log",
+    benchmark:
+        f"{R}/benchmarks/download/{{corpus}}.{{split}}.{{language}}.tsv"
+    retries: 2
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.mirror} {params.sha256}"
+        " --out {output} 2>&1 | tee {log}"
+
+
+rule preprocess:
+    input:
+        first=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{first}}",
+        second=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{second}}",
+    output:
+        multiext(f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}", ".{first}", ".{second}"),
+        multiext(f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}.raw", ".{first}", ".{second}"),
+        counts=f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}.json",
+    params:
+        folder=f"{R}/corpora/{{corpus}}/{{first}}-{{second}}",
+        tokenize=config["preprocessing"]["tokenize"],
+        code=code_version("preprocess"),
+    log:
+        f"{R}/logs/preprocess/{{corpus}}.{{first}}-{{second}}.{{split}}.log",
+    benchmark:
+        f"{R}/benchmarks/preprocess/{{corpus}}.{{first}}-{{second}}.{{split}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=600,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
+        " --target-language {wildcards.second} --split {wildcards.split} --tokenize {params.tokenize}"
+        " --out {params.folder} 2>&1 | tee {log}"
+
+
+rule preprocess_monolingual:
+    input:
+        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+    output:
+        f"{R}/corpora/{{corpus}}/monolingual/{{split}}.{{language}}",
+    params:
+        tokenize=config["preprocessing"]["tokenize"],
+        code=code_version("preprocess"),
+    log:
+        f"{R}/logs/preprocess/{{corpus}}.{{split}}.{{language}}.log",
+    benchmark:
+        f"{R}/benchmarks/preprocess/{{corpus}}.{{split}}.{{language}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=600,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd preprocess --source {input} --language {wildcards.language} --tokenize {params.tokenize}"
+        " --out {output} 2>&1 | tee {log}"

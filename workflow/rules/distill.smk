@@ -1,0 +1,36 @@
+# Sequence-level knowledge distillation: the teacher translates the training set.
+
+TEACHER = run_name("transformer", "original")
+
+
+rule distill:
+    input:
+        model=f"{R}/runs/{{direction}}/{TEACHER}/model",
+        source=lambda w: encoded_files(encoded(w.direction, "train", 0)),
+    output:
+        [
+            f"{R}/distilled/{{direction}}/train.{side}.{part}.npy"
+            for side in ("source", "target")
+            for part in ("ids", "offsets")
+        ],
+        counts=f"{R}/distilled/{{direction}}/distillation.json",
+    params:
+        source=lambda w: encoded(w.direction, "train", 0),
+        folder=f"{R}/distilled/{{direction}}",
+        flags=flags(config["distillation"], {"device": config["device"]}),
+        code=code_version("distil"),
+    log:
+        f"{R}/logs/distill/{{direction}}.log",
+    benchmark:
+        f"{R}/benchmarks/distill/{{direction}}.tsv"
+    threads: config["distillation"]["threads"]
+    priority: 8
+    resources:
+        mem_mb=2000,
+        runtime=2880,
+        gpu=1,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd distil --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
+        " 2>&1 | tee {log}"

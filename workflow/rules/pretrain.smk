@@ -1,0 +1,42 @@
+# The pre-trained masked language model, where it is not taken from a hub.
+
+if config["mlm"]["source"] == "pretrain":
+
+    rule pretrain_mlm:
+        input:
+            texts=[
+                path
+                for language in PRETRAINING_LANGUAGES
+                for path in encoded_files(f"{R}/encoded/{pretraining_text(language)}")
+            ],
+            tokenizer=built(TOKENIZER),
+        output:
+            directory(MLM),
+            f"{R}/mlm/run.json",
+        params:
+            flags=flags(
+                {"seed": config["seed"], "device": config["device"]},
+                config["mlm"]["shape"],
+                config["mlm"]["trainer"],
+            ),
+            texts=[
+                f"{language}={R}/encoded/{pretraining_text(language)}" for language in PRETRAINING_LANGUAGES
+            ],
+            tokenizer=TOKENIZER,
+            code=code_version("pretrain"),
+        log:
+            f"{R}/logs/mlm.log",
+        benchmark:
+            f"{R}/benchmarks/mlm.tsv"
+        threads: config["mlm"]["trainer"]["threads"]
+        # First in the queue: everything but the teachers waits for it.
+        priority: 10
+        resources:
+            mem_mb=4000,
+            runtime=2880,
+            gpu=1,
+        conda:
+            "../envs/xlmd.yaml"
+        shell:
+            "xlmd pretrain {params.flags} --tokenizer {params.tokenizer:q} --text {params.texts}"
+            " --out {R}/mlm 2>&1 | tee {log}"

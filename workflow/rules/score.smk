@@ -1,0 +1,28 @@
+# BLEU and chrF of a decoded test set.
+
+
+rule score:
+    input:
+        hypotheses=f"{RUN}/decodes/{{decoding}}/test.txt",
+        sources=lambda w: text(w.direction, "test", 0),
+        references=lambda w: text(w.direction, "test", 1),
+        raw_references=lambda w: text(w.direction, "test", 1, raw=True),
+    output:
+        f"{RUN}/decodes/{{decoding}}/test.score.json",
+    params:
+        language=lambda w: languages(w.direction)[1],
+        code=code_version("score"),
+    log:
+        f"{R}/logs/score/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.log",
+    benchmark:
+        f"{R}/benchmarks/score/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd score --hypotheses {input.hypotheses} --references {input.references}"
+        " --raw-references {input.raw_references} --sources {input.sources} --language {params.language}"
+        " --out {output} 2>&1 | tee {log}"

@@ -1,0 +1,40 @@
+# One rule trains every system: a run folder's name says what it is, config.yaml the rest.
+
+
+rule train:
+    input:
+        pairs=lambda w: [
+            path for prefix in training_data(w.direction, w.data) for path in encoded_files(prefix)
+        ],
+        dev=lambda w: encoded_files(encoded(w.direction, "dev", 0)),
+        reference=lambda w: text(w.direction, "dev", 1),
+        tokenizer=built(TOKENIZER),
+        mlm=lambda w: built(MLM) if w.system == "xlmd" else [],
+    output:
+        model=directory(f"{RUN}/model"),
+        record=f"{RUN}/run.json",
+    params:
+        flags=training_flags,
+        folder=RUN,
+        source=lambda w: training_data(w.direction, w.data)[0],
+        target=lambda w: training_data(w.direction, w.data)[1],
+        dev=lambda w: encoded(w.direction, "dev", 0),
+        tokenizer=TOKENIZER,
+        code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
+    log:
+        f"{R}/logs/train/{{direction}}/{{system}}-{{data}}{{overrides}}.log",
+    benchmark:
+        f"{R}/benchmarks/train/{{direction}}/{{system}}-{{data}}{{overrides}}.tsv"
+    threads: lambda w: config["systems"][w.system]["trainer"]["threads"]
+    # Teachers before students, so that no core waits for a distillation.
+    priority: 5
+    resources:
+        mem_mb=4000,
+        runtime=2880,
+        gpu=1,
+    conda:
+        "../envs/xlmd.yaml"
+    shell:
+        "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
+        " --tokenizer {params.tokenizer:q} --source {params.source} --target {params.target}"
+        " --dev_source {params.dev} --dev_reference {input.reference} --out {params.folder} 2>&1 | tee {log}"

@@ -1,0 +1,1 @@
+"""XLM-D: a pre-trained cross-lingual masked language model, decorated into a non-autoregressive translator."""

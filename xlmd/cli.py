@@ -1,0 +1,304 @@
+"""The command line: `xlmd VERB …`. Each rule of the workflow calls one verb, and nothing imports this module.
+
+A verb's function imports what it needs itself: starting up stays quick, and `xlmd.reporting.code` can tell from the
+function what a verb's results depend on.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from xlmd.errors import UserError
+
+
+def _parser(verb: Callable, *arguments: str, **options: dict) -> argparse.ArgumentParser:
+    """A parser whose description is the verb's docstring; `arguments` are required paths or names."""
+    parser = argparse.ArgumentParser(
+        prog=f"xlmd {verb.__name__}", description=verb.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for argument in arguments:
+        parser.add_argument(f"--{argument}", required=True)
+    for name, keywords in options.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
+    return parser
+
+
+def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
+    """Parse `argv` into instances of settings dataclasses, one flag a field."""
+    from transformers import HfArgumentParser
+
+    parser = HfArgumentParser(
+        types, prog=f"xlmd {verb.__name__}", description=verb.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )  # fmt: skip
+    return list(parser.parse_args_into_dataclasses(args=list(argv), look_for_args_file=False))
+
+
+def phrasebook(argv: Sequence[str]) -> None:
+    """Generate one language's side of one split of the phrasebook corpus."""
+    from pathlib import Path
+
+    from xlmd.data.phrasebook.generate import generate
+
+    parser = _parser(
+        phrasebook, "language", "split", "out", size={"type": int, "required": True}, seed={"type": int, "default": 1}
+    )
+    args = parser.parse_args(argv)
+    generate(args.language, args.split, args.size, args.seed, Path(args.out))
+
+
+def fetch(argv: Sequence[str]) -> None:
+    """Download one file of a corpus, mirror first, check its sha256 and unpack it."""
+    from pathlib import Path
+
+    from xlmd.data.download import fetch as download
+
+    parser = _parser(fetch, "url", "out", "mirror-path", mirror={}, sha256={})
+    args = parser.parse_args(argv)
+    download(args.url, args.sha256, Path(args.out), args.mirror, args.mirror_path)
+
+
+def preprocess(argv: Sequence[str]) -> None:
+    """Clean and Moses-tokenise a line-parallel pair of raw files, or one file of monolingual text."""
+    from pathlib import Path
+
+    from xlmd.data.preprocess import preprocess_monolingual, preprocess_pair
+
+    parser = _parser(
+        preprocess,
+        source={"required": True, "help": "raw text"},
+        language={"required": True, "help": "its language code"},
+        target={"help": "raw text of the other side; without it the source is monolingual"},
+        target_language={"help": "language code of the other side"},
+        split={"default": "train", "help": "name of the split, for the files written"},
+        out={"required": True, "help": "folder (pair) or file (monolingual) to write"},
+        tokenize={"default": "moses", "choices": ["moses", "none"]},
+    )
+    args = parser.parse_args(argv)
+    if args.target is None:
+        preprocess_monolingual(Path(args.source), args.language, Path(args.out), tokenize=args.tokenize)
+    else:
+        preprocess_pair(
+            Path(args.source), Path(args.target), args.language, args.target_language, Path(args.out), args.split,
+            tokenize=args.tokenize,
+        )  # fmt: skip
+
+
+def tokenizer(argv: Sequence[str]) -> None:
+    """Train a sentencepiece tokenizer in XLM-R's layout on several texts jointly."""
+    from xlmd.data.tokenizer import train_tokenizer
+
+    parser = _parser(
+        tokenizer,
+        text={"nargs": "+", "required": True},
+        vocabulary={"type": int, "required": True, "help": "number of ids, specials included"},
+        seed={"type": int, "default": 1},
+        out={"required": True},
+    )
+    args = parser.parse_args(argv)
+    train_tokenizer(args.text, args.vocabulary, args.out, seed=args.seed)
+
+
+def encode(argv: Sequence[str]) -> None:
+    """Turn text into subword ids in memory-mapped files OUT.ids.npy and OUT.offsets.npy."""
+    from xlmd.data.encoded import encode as encode_text
+
+    args = _parser(encode, "text", "tokenizer", "out").parse_args(argv)
+    encode_text(args.text, args.tokenizer, args.out)
+
+
+def pretrain(argv: Sequence[str]) -> None:
+    """Pre-train a masked language model of XLM-R's kind. Settings are flags; texts are given as LANGUAGE=PREFIX."""
+    from dataclasses import dataclass, field
+
+    from xlmd.options import option
+    from xlmd.pretraining import MaskedLMSettings
+    from xlmd.pretraining import pretrain as run
+    from xlmd.trainer import TrainerSettings
+
+    @dataclass
+    class Files:
+        tokenizer: str = option("", "tokenizer: hub name or folder")
+        out: str = option("", "run folder to write")
+        text: list[str] = field(
+            default_factory=list, metadata={"help": "encoded, line-parallel texts, as en=PREFIX de=PREFIX"}
+        )
+
+    settings, trainer, files = _split_settings(argv, pretrain, MaskedLMSettings, TrainerSettings, Files)
+    texts = dict(entry.split("=", 1) for entry in files.text)
+    run(settings, trainer, tokenizer=files.tokenizer, texts=texts, out=files.out)
+
+
+def train(argv: Sequence[str]) -> None:
+    """Train a system: `xlmd train SYSTEM [flags]`. `xlmd train xlmd --help` lists XLM-D's settings with their defaults."""
+    from xlmd.runs import TrainFiles
+    from xlmd.runs import train as run
+    from xlmd.systems import find_system, system_names
+    from xlmd.trainer import TrainerSettings
+
+    if not argv or argv[0].startswith("-"):
+        raise UserError(f"usage: xlmd train SYSTEM [flags]; systems: {', '.join(system_names())}")
+    system = find_system(argv[0])
+    run(argv[0], *_split_settings(argv[1:], train, system.Settings, TrainerSettings, TrainFiles))
+
+
+def distil(argv: Sequence[str]) -> None:
+    """Translate a training set with a trained teacher (sequence-level knowledge distillation, §3.1)."""
+    from xlmd.distillation import distil as run
+
+    parser = _parser(
+        distil, "model", "source", "out",
+        beam={"type": int, "default": 4},
+        length_penalty={"type": float, "default": 0.6},
+        min_length={"type": int, "default": 1, "help": "fewest subwords a side"},
+        max_length={"type": int, "default": 250, "help": "most subwords a side"},
+        max_ratio={"type": float, "default": 3.0, "help": "largest ratio of the two sides' lengths"},
+        threads={"type": int, "default": 1},
+        device={"default": "auto", "choices": ["auto", "cpu"]},
+    )  # fmt: skip
+    args = vars(parser.parse_args(argv))
+    run(args.pop("model"), args.pop("source"), args.pop("out"), **args)
+
+
+def _decoding(argv: Sequence[str], run: str, verb: Callable) -> dict:
+    """The options of decoding left on the command line, by the system of the run."""
+    from pathlib import Path
+
+    from xlmd.files import read_json
+    from xlmd.systems import find_system
+
+    system = find_system(read_json(Path(run) / "run.json")["description"]["system"])
+    return asdict(_split_settings(argv, verb, system.Decoding)[0])
+
+
+def decode(argv: Sequence[str]) -> None:
+    """Translate an encoded file with a trained run. Further flags are the system's options of decoding (--iterations 4)."""
+    from xlmd.translation import decode as run
+
+    parser = _parser(
+        decode, "run", "tokenizer", "source", "out",
+        max_tokens={"type": int, "default": 4000},
+        device={"default": "auto", "choices": ["auto", "cpu"]},
+        threads={"type": int, "default": 1},
+    )  # fmt: skip
+    args, rest = parser.parse_known_args(argv)
+    run(**vars(args), decoding=_decoding(rest, args.run, decode))
+
+
+def score(argv: Sequence[str]) -> None:
+    """BLEU (tokenized, compound-split, sacreBLEU) and chrF of one decoded file, with signatures, as JSON."""
+    from xlmd.evaluation.bleu import score as run
+
+    parser = _parser(score, "hypotheses", "references", "raw-references", "language", "out", sources={})
+    run(**vars(parser.parse_args(argv)))
+
+
+def latency(argv: Sequence[str]) -> None:
+    """Time a trained run at batch 1. Further flags are the system's options of decoding."""
+    from xlmd.translation import latency as run
+
+    parser = _parser(
+        latency, "run", "tokenizer", "source", "text", "out",
+        engine={"default": "torch", "choices": ["torch", "ctranslate2"]},
+        sentences={"type": int, "help": "how many, spread over the file; all if not given"},
+        warmup={"type": int, "default": 10},
+        runs={"type": int, "default": 5},
+        device={"default": "auto", "choices": ["auto", "cpu"]},
+        threads={"type": int, "default": 1},
+    )  # fmt: skip
+    args, rest = parser.parse_known_args(argv)
+    run(**vars(args), decoding=_decoding(rest, args.run, latency))
+
+
+def table1(argv: Sequence[str]) -> None:
+    """Table 1 as CSV and Markdown, measured figures beside the paper's, with the provenance of every cell."""
+    from xlmd.reporting.collect import collect
+    from xlmd.reporting.table1 import table1 as run
+
+    parser = _parser(
+        table1, "paper", "config", "out-csv", "out-md", "out-provenance", "index", "latency-direction",
+        decodes={"nargs": "+", "required": True, "help": "test.json of every decoded file"},
+        corpora={"nargs": "+", "default": [], "help": "counts of the cleaned corpora (JSON)"},
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    collect(args.decodes, args.corpora, config=args.config, latency_direction=args.latency_direction, out=args.index)
+    run(
+        index=args.index, paper=args.paper, config=args.config, out_csv=args.out_csv, out_md=args.out_md,
+        out_provenance=args.out_provenance,
+    )  # fmt: skip
+
+
+def resolve(argv: Sequence[str]) -> None:
+    """Write the resolved configuration beside the results."""
+    import yaml
+
+    from xlmd.files import atomic_write
+
+    args = _parser(resolve, "config", "out").parse_args(argv)
+    with atomic_write(args.out) as handle:
+        yaml.safe_dump(json.loads(args.config), handle, sort_keys=False, allow_unicode=True)
+
+
+def translate(argv: Sequence[str]) -> None:
+    """Translate standard input, one sentence a line, with a trained run. Further flags are the system's decoding options.
+
+    Example: echo "The doctor is here." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=3-s=2.0
+    """
+    from xlmd.translation import translate_text
+
+    parser = _parser(
+        translate, "run",
+        tokenizer={"help": "tokenizer; by default the one the run was trained with"},
+        device={"default": "auto", "choices": ["auto", "cpu"]},
+    )  # fmt: skip
+    args, rest = parser.parse_known_args(argv)
+    if args.tokenizer is None:
+        from pathlib import Path
+
+        from xlmd.files import read_json
+
+        args.tokenizer = read_json(Path(args.run) / "run.json")["settings"]["files"]["tokenizer"]
+    for line in translate_text(sys.stdin, **vars(args), decoding=_decoding(rest, args.run, translate)):
+        print(line)
+
+
+VERBS = {
+    verb.__name__: verb
+    for verb in (
+        resolve, phrasebook, fetch, preprocess, tokenizer, encode, pretrain, train, distil, decode, score, latency,
+        table1, translate,
+    )
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb. A UserError ends with its message and exit status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    # The libraries' own reports of how they load a model would drown ours; they read this when they are imported.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for noisy in ("httpx", "transformers", "accelerate", "sacrebleu"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: xlmd VERB [flags]      xlmd VERB --help\n\nverbs, in the order in which the workflow runs them:")
+        for name, verb in VERBS.items():
+            print(f"  {name:<12}{verb.__doc__.splitlines()[0]}")
+        return
+    if argv[0] not in VERBS:
+        sys.exit(f"xlmd: unknown verb {argv[0]!r}; one of: {', '.join(VERBS)}")
+    try:
+        VERBS[argv[0]](argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What the CTC functions accept. Every message names the argument and the value at fault."""
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def check_floats(name: str, tensor: Tensor, dimensions: int, shape: str) -> None:
+    require(tensor.dim() == dimensions, f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
+    require(tensor.dtype in FLOATS, f"{name} must be floating point, got {tensor.dtype}")
+
+
+def check_integers(name: str, tensor: Tensor, shape: tuple[int, ...], meaning: str, device: torch.device) -> None:
+    require(tuple(tensor.shape) == shape, f"{name} must have shape {meaning} = {shape}, got {tuple(tensor.shape)}")
+    require(tensor.dtype == torch.int64, f"{name} must be int64, got {tensor.dtype}")
+    require(tensor.device == device, f"{name} is on {tensor.device}, the scores are on {device}")
+
+
+def check_target(
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    batch: int,
+    length: int,
+    vocabulary: int,
+    blank: int,
+    device: torch.device,
+) -> None:
+    """Shapes, dtypes and devices: everything that can be seen without reading a tensor's values."""
+    require(targets.dim() == 2, f"targets must have shape (B, L), got {tuple(targets.shape)}")
+    check_integers("targets", targets, (batch, targets.shape[1]), "(B, L)", device)
+    check_integers("input_lengths", input_lengths, (batch,), "(B,)", device)
+    check_integers("target_lengths", target_lengths, (batch,), "(B,)", device)
+    if observed is not None:
+        check_integers("observed", observed, (batch, length), "(B, T)", device)
+    require(0 <= blank < vocabulary, f"blank must be a column 0..{vocabulary - 1}, got {blank}")
+
+
+def _check_range(name: str, tensor: Tensor, valid: Tensor, expected: str) -> None:
+    if not bool(valid.all()):
+        place = (~valid).nonzero()[0].tolist()
+        raise ValueError(f"{name}[{', '.join(map(str, place))}] is {int(tensor[tuple(place)])}, expected {expected}")
+
+
+def check_lengths(name: str, lengths: Tensor, limit: int) -> None:
+    _check_range(name, lengths, (lengths >= 0) & (lengths <= limit), f"a length in 0..{limit}")
+
+
+def check_values(
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    length: int,
+    vocabulary: int,
+    blank: int,
+    by_state: bool,
+) -> None:
+    """Lengths, labels and observations within their ranges. Reads values, so on CUDA it waits for the device."""
+    check_lengths("input_lengths", input_lengths, length)
+    check_lengths("target_lengths", target_lengths, targets.shape[1])
+    beyond = torch.arange(targets.shape[1], device=targets.device) >= target_lengths[:, None]
+    valid = (targets >= 0) & (targets < vocabulary) & (targets != blank)
+    _check_range("targets", targets, valid | beyond, f"a label in 0..{vocabulary - 1} other than the blank ({blank})")
+    if observed is not None:
+        beyond = torch.arange(length, device=targets.device) >= input_lengths[:, None]
+        if by_state:
+            valid = (observed >= -1) & (observed <= 2 * target_lengths[:, None])
+            _check_range("observed", observed, valid | beyond, "-1 (free) or a lattice state 0..2 * target length")
+        else:
+            valid = (observed >= -1) & (observed < vocabulary)
+            _check_range("observed", observed, valid | beyond, f"-1 (free) or a token in 0..{vocabulary - 1}")
+
+
+def without_bad_values(
+    targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, length: int, vocabulary: int, blank: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Safe stand-ins for targets and lengths, and (B,) bool: which sentences held a bad one. Never synchronises."""
+    labels = targets.shape[1]
+    bad = (input_lengths < 0) | (input_lengths > length) | (target_lengths < 0) | (target_lengths > labels)
+    input_lengths, target_lengths = input_lengths.clamp(0, length), target_lengths.clamp(0, labels)
+    within = torch.arange(labels, device=targets.device) < target_lengths[:, None]
+    wrong = within & ((targets < 0) | (targets >= vocabulary) | (targets == blank))
+    return targets.masked_fill(wrong | ~within, blank), input_lengths, target_lengths, bad | wrong.any(1)

@@ -1,0 +1,484 @@
+"""Cut CTC: the loss and its gradients straight from hidden states, without the T x V table (docs/ctc.md).
+
+With z = h W^T + b, p = softmax(z) and Gamma_tv = sum of gamma_t(s) over the states s labelled v, the gradients are
+dZ = g (p - Gamma), dh = dZ W, dW = dZ^T h, db = sum dZ. The recursion sees only the L + 1 columns of a row that the
+target names (the "compact" table), and p - Gamma is written once there, from that table, rather than patched.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from xlmd.ctc import checks, primitives
+
+CHUNK_ROWS = 4096
+WEIGHT_SLICE = 8192  # vocabulary entries of a half-precision weight widened at once on the CPU
+
+
+class Lattice(NamedTuple):
+    """The targets of a batch, over the columns of the compact table: 0 is the blank, k + 1 the label at position k."""
+
+    columns: Tensor  # (B, L+1) int64: which vocabulary entry each column is
+    own_columns: Tensor  # the same, -1 where an earlier column is that entry already: where a gradient is written
+    labels: Tensor  # (B, L) int64: the targets as columns, equal labels sharing the first one's
+    input_lengths: Tensor
+    target_lengths: Tensor
+    observed: Tensor | None
+    by_state: bool
+    score_observed: bool
+    bad: Tensor | None  # (B,) bool: sentences with a length or label out of range, where that was not raised
+
+    def sentences(self, part: slice) -> "Lattice":
+        cut = [value[part] if isinstance(value, Tensor) else value for value in self]
+        return Lattice(*cut)
+
+
+def _lattice(
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    blank: int,
+    by_state: bool,
+    score_observed: bool,
+    length: int,
+    vocabulary: int,
+    validate: bool,
+) -> Lattice:
+    bad = None
+    if validate:
+        checks.check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state)
+        beyond = torch.arange(targets.shape[1], device=targets.device) >= target_lengths[:, None]
+        targets = targets.masked_fill(beyond, blank)
+    else:
+        targets, input_lengths, target_lengths, bad = checks.without_bad_values(
+            targets, input_lengths, target_lengths, length, vocabulary, blank
+        )
+    columns = torch.nn.functional.pad(targets, (1, 0), value=blank)
+    first = (columns[:, :, None] == columns[:, None, :]).to(torch.uint8).argmax(2)
+    own = first == torch.arange(columns.shape[1], device=targets.device)
+    if observed is not None and not by_state:
+        same = observed[:, :, None] == columns[:, None, :]
+        # A token that the target lacks becomes a column that does not exist: no path passes there.
+        column = torch.where(same.any(2), same.to(torch.uint8).argmax(2), columns.shape[1])
+        observed = torch.where(observed >= 0, column, -1)
+    return Lattice(
+        columns,
+        columns.masked_fill(~own, -1),
+        first[:, 1:].contiguous(),
+        input_lengths,
+        target_lengths,
+        observed,
+        by_state,
+        score_observed,
+        bad,
+    )
+
+
+class Rows(NamedTuple):
+    """The rows of a range of sentences that enter the projection: all on CUDA, where lengths stay on the device, and
+    those within the sentences' lengths elsewhere."""
+
+    hidden: Tensor  # (N, d)
+    sentence: Tensor  # (N,) int64
+    inside: Tensor  # (N,) bool, or (B, T) bool to scatter packed rows back
+    first: Tensor  # (B,) int64
+    packed: bool
+
+    def unpack(self, rows: Tensor, out: Tensor) -> None:
+        """Write rows (N, d) into out (B, T, d), which is 0 elsewhere."""
+        if self.packed:
+            out[self.inside] = rows
+        else:
+            out.copy_(rows.view(out.shape))
+
+
+def _rows(hidden: Tensor, input_lengths: Tensor) -> Rows:
+    batch, length, size = hidden.shape
+    inside = torch.arange(length, device=hidden.device) < input_lengths[:, None]
+    sentence = torch.arange(batch, device=hidden.device)
+    packed = not hidden.is_cuda and not bool(inside.all())
+    if packed:
+        first = torch.nn.functional.pad(input_lengths.cumsum(0), (1, 0))[:-1]
+        return Rows(hidden[inside], sentence.repeat_interleave(input_lengths), inside, first, True)
+    return Rows(
+        hidden.reshape(-1, size), sentence.repeat_interleave(length), inside.flatten(), sentence * length, False
+    )
+
+
+def _project(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """hidden (N, d) @ weight (V, d)^T + bias in the dtype of accumulation."""
+    if weight.dtype in (torch.float32, torch.float64):
+        return torch.mm(hidden, weight.t()) if bias is None else torch.addmm(bias, hidden, weight.t())
+    if hidden.is_cuda:
+        logits = torch.mm(hidden, weight.t(), out_dtype=torch.float32)
+    else:
+        logits = hidden.new_empty(hidden.shape[0], weight.shape[0], dtype=torch.float32)
+        wide = hidden.float()
+        for part, out in zip(weight.split(WEIGHT_SLICE), logits.split(WEIGHT_SLICE, 1), strict=True):
+            out.copy_(wide @ part.float().t())
+    return logits if bias is None else logits.add_(bias)
+
+
+def _project_back(gradient: Tensor, weight: Tensor) -> Tensor:
+    """gradient (N, V) @ weight (V, d) in the dtype of accumulation."""
+    if weight.dtype in (torch.float32, torch.float64):
+        return gradient @ weight
+    if gradient.is_cuda:
+        return torch.mm(gradient, weight, out_dtype=torch.float32)
+    total = gradient.new_zeros(gradient.shape[0], weight.shape[1])
+    for part, columns in zip(weight.split(WEIGHT_SLICE), gradient.split(WEIGHT_SLICE, 1), strict=True):
+        total.addmm_(columns, part.float())
+    return total
+
+
+def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, first: bool) -> None:
+    """total (V, d) += gradient (N, V)^T @ hidden (N, d), or = for the first chunk."""
+    if gradient.dtype == total.dtype:
+        torch.addmm(total, gradient.t(), hidden.to(total.dtype), beta=0 if first else 1, out=total)
+    elif first:
+        torch.mm(gradient.t(), hidden, out_dtype=total.dtype, out=total)
+    else:
+        torch.addmm(total, gradient.t(), hidden, out_dtype=total.dtype, out=total)
+
+
+def _accumulation_dtype(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _budget_rows(weight: Tensor, length: int) -> int:
+    """Rows of logits a chunk may hold: at most 4096, and no more memory than serves speed.
+
+    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA a quarter of what is free.
+    """
+    row_bytes = weight.shape[0] * _accumulation_dtype(weight).itemsize
+    if weight.is_cuda:
+        budget = torch.cuda.mem_get_info(weight.device)[0] // 4
+    else:
+        budget = max(64 << 20, weight.numel() * 4)
+    return max(1, min(CHUNK_ROWS, budget // row_bytes))
+
+
+def _chunks(input_lengths: Tensor, length: int, chunk_rows: int) -> list[slice]:
+    """Consecutive sentences, at least one, with at most chunk_rows rows together."""
+    batch = input_lengths.shape[0]
+    if input_lengths.is_cuda:
+        step = max(1, chunk_rows // max(1, length))
+        return [slice(start, start + step) for start in range(0, batch, step)]
+    chunks, start, rows = [], 0, 0
+    for sentence, count in enumerate(input_lengths.tolist()):
+        if rows + count > chunk_rows and sentence > start:
+            chunks.append(slice(start, sentence))
+            start, rows = sentence, 0
+        rows += count
+    return [*chunks, slice(start, batch)] if batch else []
+
+
+def _row_scale(loss: Tensor, scale: Tensor, lattice: Lattice, rows: Rows) -> Tensor:
+    """What p is multiplied by in each row (N,): 0 wherever the loss does not depend on the row's normaliser."""
+    scale = torch.where(loss == float("inf"), 0.0, scale.to(loss.dtype))
+    scale = torch.where(loss.isnan(), float("nan"), scale)[rows.sentence]
+    if not rows.packed:
+        scale = scale.masked_fill(~rows.inside, 0.0)
+    if lattice.observed is not None and not lattice.score_observed:
+        forced = lattice.observed >= 0
+        scale = scale.masked_fill(forced[rows.inside] if rows.packed else forced.flatten(), 0.0)
+    return scale
+
+
+def _align(table: Tensor, rows: Rows, lattice: Lattice, with_gradient: bool) -> tuple[Tensor, Tensor]:
+    """Loss (B,) and -Gamma (N, L+1) of the compact table (N, L+1)."""
+    if not rows.packed:
+        table = table.view(len(lattice.labels), -1, table.shape[1])
+    loss, gradient = primitives.forward_backward(
+        table, rows.first if rows.packed else None, lattice.labels, lattice.input_lengths, lattice.target_lengths, 0,
+        lattice.observed, lattice.by_state, lattice.score_observed, with_gradient,
+    )
+    if lattice.bad is not None:
+        loss = loss.masked_fill(lattice.bad, float("nan"))
+    return loss, gradient.flatten(0, 1) if with_gradient and not rows.packed else gradient
+
+
+def _without_autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, enabled=False)
+
+
+@torch.library.custom_op("xlmd::linear_ctc_by_rows", mutates_args=())
+def linear_ctc_by_rows(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    blank: int,
+    by_state: bool,
+    score_observed: bool,
+    zero_infinity: bool,
+    chunk_rows: int,
+    with_gradient: bool,
+    validate: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The sum of scale (B,) times each sentence's loss, and its gradients for hidden, weight and bias (or empty)."""
+    batch, length, _ = hidden.shape
+    vocabulary = weight.shape[0]
+    total = _accumulation_dtype(hidden)
+    everything = _lattice(
+        targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
+    )
+    losses = hidden.new_zeros(batch, dtype=total)
+    d_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if with_gradient else hidden.new_empty(0)
+    d_weight = hidden.new_empty(weight.shape if with_gradient else 0, dtype=total)
+    d_bias = hidden.new_zeros(vocabulary if with_gradient and bias is not None else 0, dtype=total)
+    first = True
+    with _without_autocast(hidden.device):
+        for part in _chunks(everything.input_lengths, length, chunk_rows or _budget_rows(weight, length)):
+            lattice = everything.sentences(part)
+            rows = _rows(hidden[part], lattice.input_lengths)
+            logits = _project(rows.hidden, weight, bias)
+            normaliser = primitives.row_logsumexp(logits)
+            table = logits.gather(1, lattice.columns[rows.sentence]).sub_(normaliser[:, None])
+            losses[part], gradient = _align(table, rows, lattice, with_gradient)
+            if not with_gradient:
+                continue
+            row_scale = _row_scale(losses[part], scale[part], lattice, rows)
+            gradient *= scale[part].to(total)[rows.sentence, None]
+            d_logits = primitives.softmax_gradient_(
+                logits, normaliser, row_scale, table, gradient, lattice.own_columns, rows.sentence, 0, weight.dtype
+            )
+            rows.unpack(_project_back(d_logits, weight).to(hidden.dtype), d_hidden[part])
+            _accumulate(d_weight, d_logits, rows.hidden, first)
+            if bias is not None:
+                d_bias += d_logits.sum(0, dtype=total)
+            first = False
+    if with_gradient and first:
+        d_weight.zero_()
+    if zero_infinity:
+        losses = torch.where(losses == float("inf"), 0.0, losses)
+    return (losses * scale).sum(), d_hidden, d_weight.to(weight.dtype), d_bias.to(total if bias is None else bias.dtype)
+
+
+@linear_ctc_by_rows.register_fake
+def _(hidden, weight, bias, scale, targets, input_lengths, target_lengths, observed, blank, by_state, score_observed,
+      zero_infinity, chunk_rows, with_gradient, validate):
+    total = _accumulation_dtype(hidden)
+    d_bias = hidden.new_empty(weight.shape[0] if with_gradient and bias is not None else 0,
+                              dtype=total if bias is None else bias.dtype)
+    return (
+        hidden.new_empty((), dtype=total),
+        torch.empty_like(hidden, memory_format=torch.contiguous_format) if with_gradient else hidden.new_empty(0),
+        weight.new_empty(weight.shape if with_gradient else 0),
+        d_bias,
+    )
+
+
+def _save_gradients(ctx, inputs, output) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.has_bias = inputs[2] is not None
+    ctx.save_for_backward(*output[1:])
+
+
+def _scale_gradients(ctx, grad_total, *_):
+    d_hidden, d_weight, d_bias = ctx.saved_tensors
+    gradients = scaled(d_hidden, grad_total), scaled(d_weight, grad_total)
+    return (*gradients, scaled(d_bias, grad_total) if ctx.has_bias else None, *[None] * 12)
+
+
+linear_ctc_by_rows.register_autograd(_scale_gradients, setup_context=_save_gradients)
+
+
+@torch.library.custom_op("xlmd::scaled", mutates_args=())
+def scaled(gradient: Tensor, scale: Tensor) -> Tensor:
+    """gradient times a scalar; an operator of its own, without a derivative, so that a second one fails, not lies."""
+    return (gradient * scale).to(gradient.dtype)
+
+
+@scaled.register_fake
+def _(gradient, scale):
+    return torch.empty_like(gradient)
+
+
+def _vocabulary_slices(weight: Tensor, rows: int, chunk_rows: int) -> list[slice]:
+    """Slices with as many logits as chunk_rows whole rows hold."""
+    vocabulary = weight.shape[0]
+    step = max(1, min(vocabulary, chunk_rows * vocabulary // max(1, rows)))
+    return [slice(start, min(start + step, vocabulary)) for start in range(0, vocabulary, step)]
+
+
+def _label_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, columns: Tensor) -> Tensor:
+    """The logits (B, T, L+1) of hidden (B, T, d) for vocabulary entries (B, L+1), by direct products."""
+    picked = weight[columns].transpose(1, 2)
+    if hidden.is_cuda and hidden.dtype in (torch.float16, torch.bfloat16) and picked.dtype == hidden.dtype:
+        logits = torch.bmm(hidden, picked, out_dtype=torch.float32)
+    else:
+        dtype = torch.promote_types(_accumulation_dtype(hidden), _accumulation_dtype(weight))
+        logits = torch.bmm(hidden.to(dtype), picked.to(dtype))
+    return logits if bias is None else logits + bias[columns][:, None, :].to(logits.dtype)
+
+
+@torch.library.custom_op("xlmd::linear_ctc_by_vocabulary", mutates_args=())
+def linear_ctc_by_vocabulary(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    blank: int,
+    by_state: bool,
+    score_observed: bool,
+    chunk_rows: int,
+    with_gradient: bool,
+    validate: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss (B,), and for the backward pass the compact table and -Gamma (2, B, T, L+1), and normalisers (B, T)."""
+    length, vocabulary = hidden.shape[1], weight.shape[0]
+    lattice = _lattice(
+        targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
+    )
+    with _without_autocast(hidden.device):
+        rows = _rows(hidden, lattice.input_lengths)
+        normaliser = None
+        for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight, length)):
+            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
+            partial = primitives.row_logsumexp(logits)
+            normaliser = partial if normaliser is None else torch.logaddexp(normaliser, partial)
+        table = _label_logits(hidden, weight, bias, lattice.columns)
+        table = (table[rows.inside] if rows.packed else table.flatten(0, 1)) - normaliser[:, None]
+        loss, gradient = _align(table, rows, lattice, with_gradient)
+    if not with_gradient:
+        return loss, table.new_empty(0), table.new_empty(0)
+    saved = table.new_zeros(2, *hidden.shape[:2], table.shape[1])
+    normalisers = table.new_zeros(*hidden.shape[:2], 1)
+    rows.unpack(table, saved[0])
+    rows.unpack(gradient, saved[1])
+    rows.unpack(normaliser[:, None], normalisers)
+    return loss, saved, normalisers[:, :, 0]
+
+
+@linear_ctc_by_vocabulary.register_fake
+def _(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank, by_state, score_observed,
+      chunk_rows, with_gradient, validate):
+    batch, length, _ = hidden.shape
+    out = hidden.new_empty(0, dtype=_accumulation_dtype(hidden))
+    if not with_gradient:
+        return out.new_empty(batch), out, out
+    return out.new_empty(batch), out.new_empty(2, batch, length, targets.shape[1] + 1), out.new_empty(batch, length)
+
+
+def _save_tables(ctx, inputs, output) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
+    hidden, weight, bias, targets, input_lengths, target_lengths, observed, *options, _, _ = inputs
+    ctx.options = options
+    ctx.save_for_backward(hidden, weight, bias, targets, input_lengths, target_lengths, observed, *output)
+
+
+def _project_again(ctx, grad_loss, *_):
+    d_hidden, d_weight, d_bias = linear_ctc_by_vocabulary_backward(grad_loss, *ctx.saved_tensors, *ctx.options)
+    return d_hidden, d_weight, d_bias if ctx.saved_tensors[2] is not None else None, *[None] * 10
+
+
+linear_ctc_by_vocabulary.register_autograd(_project_again, setup_context=_save_tables)
+
+
+@torch.library.custom_op("xlmd::linear_ctc_by_vocabulary_backward", mutates_args=())
+def linear_ctc_by_vocabulary_backward(
+    grad_loss: Tensor,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    loss: Tensor,
+    tables: Tensor,
+    normalisers: Tensor,
+    blank: int,
+    by_state: bool,
+    score_observed: bool,
+    chunk_rows: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients for hidden, weight and bias (empty without one), projecting once more."""
+    length, vocabulary = hidden.shape[1], weight.shape[0]
+    lattice = _lattice(
+        targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, False
+    )
+    total = loss.dtype
+    with _without_autocast(hidden.device):
+        rows = _rows(hidden, lattice.input_lengths)
+        table, gradient = (part[rows.inside] if rows.packed else part.flatten(0, 1) for part in tables)
+        normaliser = normalisers[rows.inside] if rows.packed else normalisers.flatten()
+        row_scale = _row_scale(loss, grad_loss, lattice, rows)
+        gradient = gradient * grad_loss.to(total)[rows.sentence, None]
+        d_rows = rows.hidden.new_zeros(rows.hidden.shape, dtype=total)
+        d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+        d_bias = hidden.new_empty(0 if bias is None else vocabulary, dtype=total)
+        for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight, length)):
+            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
+            d_logits = primitives.softmax_gradient_(
+                logits, normaliser, row_scale, table, gradient, lattice.own_columns, rows.sentence, part.start,
+                weight.dtype,
+            )
+            d_rows += _project_back(d_logits, weight[part])
+            d_slice = d_weight[part]
+            if d_slice.dtype == total:
+                _accumulate(d_slice, d_logits, rows.hidden, True)
+            else:
+                wide = d_slice.new_empty(d_slice.shape, dtype=total)
+                _accumulate(wide, d_logits, rows.hidden, True)
+                d_slice.copy_(wide)
+            if bias is not None:
+                d_bias[part] = d_logits.sum(0, dtype=total)
+        d_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format)
+        rows.unpack(d_rows.to(hidden.dtype), d_hidden)
+    return d_hidden, d_weight, d_bias if bias is None else d_bias.to(bias.dtype)
+
+
+@linear_ctc_by_vocabulary_backward.register_fake
+def _(grad_loss, hidden, weight, bias, targets, input_lengths, target_lengths, observed, loss, tables, normalisers,
+      blank, by_state, score_observed, chunk_rows):
+    d_bias = loss.new_empty(0) if bias is None else torch.empty_like(bias)
+    return (
+        torch.empty_like(hidden, memory_format=torch.contiguous_format),
+        torch.empty_like(weight, memory_format=torch.contiguous_format),
+        d_bias,
+    )
+
+
+@torch.library.custom_op("xlmd::linear_ctc_best_states", mutates_args=())
+def linear_ctc_best_states(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    blank: int,
+    validate: bool,
+) -> tuple[Tensor, Tensor]:
+    """States (B, T) int64 of the best path over the label logits alone, and its score (B,)."""
+    lattice = _lattice(
+        targets, input_lengths, target_lengths, observed, blank, False, True, hidden.shape[1], weight.shape[0], validate
+    )
+    with _without_autocast(hidden.device):
+        table = _label_logits(hidden, weight, bias, lattice.columns)
+    states, score = primitives.best_path(
+        table, lattice.labels, lattice.input_lengths, lattice.target_lengths, 0, lattice.observed
+    )
+    if lattice.bad is not None:
+        states, score = states.masked_fill_(lattice.bad[:, None], -1), score.masked_fill_(lattice.bad, float("nan"))
+    return states, score
+
+
+@linear_ctc_best_states.register_fake
+def _(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank, validate):
+    total = torch.promote_types(_accumulation_dtype(hidden), _accumulation_dtype(weight))
+    return targets.new_empty(hidden.shape[:2]), hidden.new_empty(hidden.shape[0], dtype=total)

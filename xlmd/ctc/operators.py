@@ -1,0 +1,105 @@
+"""The plain recursions as torch operators (`xlmd::...`), registered with shapes and gradients, so that autograd,
+`torch.compile` and `torch.library.opcheck` know them.
+"""
+
+import torch
+from torch import Tensor
+
+from xlmd.ctc import checks, primitives
+
+
+@torch.library.custom_op("xlmd::ctc_loss", mutates_args=())
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    blank: int,
+    by_state: bool,
+    score_observed: bool,
+    with_gradient: bool,
+    validate: bool,
+) -> tuple[Tensor, Tensor]:
+    """Loss (B,) and its gradient -gamma (B, T, V), or an empty tensor without a gradient."""
+    length, vocabulary = log_probs.shape[1:]
+    if validate:
+        checks.check_values(
+            targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state
+        )
+        bad = None
+    else:
+        targets, input_lengths, target_lengths, bad = checks.without_bad_values(
+            targets, input_lengths, target_lengths, length, vocabulary, blank
+        )
+    loss, gradient = primitives.forward_backward(
+        log_probs, None, targets, input_lengths, target_lengths, blank, observed, by_state, score_observed,
+        with_gradient,
+    )
+    if bad is not None:
+        loss = loss.masked_fill(bad, float("nan"))
+        if with_gradient:
+            gradient = gradient.masked_fill_(bad[:, None, None], float("nan"))
+    return loss, gradient
+
+
+@ctc_loss.register_fake
+def _(log_probs, targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, with_gradient,
+      validate):
+    gradient = torch.empty_like(log_probs, memory_format=torch.contiguous_format)
+    return log_probs.new_empty(log_probs.shape[0]), gradient if with_gradient else log_probs.new_empty(0)
+
+
+def _save_gradient(ctx, inputs, output) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1])
+
+
+def _scale_gradient(ctx, grad_loss, _):
+    (gradient,) = ctx.saved_tensors
+    return (scale_sentences(gradient, grad_loss), *[None] * 9)
+
+
+ctc_loss.register_autograd(_scale_gradient, setup_context=_save_gradient)
+
+
+@torch.library.custom_op("xlmd::scale_sentences", mutates_args=())
+def scale_sentences(gradient: Tensor, scale: Tensor) -> Tensor:
+    """gradient (B, T, V) times scale (B,); an operator of its own so that a second derivative fails, not lies."""
+    return gradient * scale[:, None, None]
+
+
+@scale_sentences.register_fake
+def _(gradient, scale):
+    return torch.empty_like(gradient)
+
+
+@torch.library.custom_op("xlmd::ctc_best_states", mutates_args=())
+def ctc_best_states(
+    scores: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    blank: int,
+    validate: bool,
+) -> tuple[Tensor, Tensor]:
+    """States (B, T) int64 of the best path and its score (B,): see `reference.best_path`."""
+    length, vocabulary = scores.shape[1:]
+    if validate:
+        checks.check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, False)
+        bad = None
+    else:
+        targets, input_lengths, target_lengths, bad = checks.without_bad_values(
+            targets, input_lengths, target_lengths, length, vocabulary, blank
+        )
+    states, score = primitives.best_path(scores, targets, input_lengths, target_lengths, blank, observed)
+    if bad is not None:
+        states, score = states.masked_fill_(bad[:, None], -1), score.masked_fill_(bad, float("nan"))
+    return states, score
+
+
+@ctc_best_states.register_fake
+def _(scores, targets, input_lengths, target_lengths, observed, blank, validate):
+    return targets.new_empty(scores.shape[:2]), scores.new_empty(scores.shape[0])

@@ -1,0 +1,1 @@
+"""From text to batches: download, preprocess, tokenise, encode, batch. Knows no model."""

@@ -1,0 +1,152 @@
+"""Moses normalisation and tokenisation of raw text, and the way back for scoring."""
+
+import functools
+import hashlib
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
+from tqdm import tqdm
+
+from xlmd.data.text import parallel_lines, stream_lines
+from xlmd.errors import UserError
+from xlmd.files import atomic_write, write_json
+
+Tokenization = Literal["moses", "none"]
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+_CHUNK_LINES = 2_000
+
+
+def preprocess_pair(
+    source_raw: str | Path,
+    target_raw: str | Path,
+    source_language: str,
+    target_language: str,
+    out: str | Path,
+    split: str,
+    *,
+    tokenize: Tokenization = "moses",
+    processes: int = 1,
+) -> dict:
+    """Clean and tokenise two line-parallel raw files into the folder `out`.
+
+    Writes `<split>.<language>` (tokenised), `<split>.raw.<language>` (the same lines, with white space made single
+    spaces only) and `<split>.json` (what was read, kept and dropped by reason; the sha256 of each file), the last when
+    the others are whole, and returns what the JSON holds. A pair with an empty or blank side is dropped.
+    tokenize: "moses", or "none" for text that is tokenised already. A language that Moses has no rules for gets the
+    English list of abbreviations. Raises UserError on unequal line counts or invalid UTF-8, naming file and line.
+    """
+    if source_language == target_language:
+        raise UserError(f"a pair needs two languages, got {source_language!r} twice")
+    _check(tokenize)
+    languages = source_language, target_language
+    names = [f"{split}.{language}" for language in languages] + [f"{split}.raw.{language}" for language in languages]
+    counts, dropped = Counter(), Counter({"empty": 0})
+    report = Path(out) / f"{split}.json"
+    report.unlink(missing_ok=True)
+    clean = functools.partial(_clean_pair, languages=languages, tokenize=tokenize)
+    with ExitStack() as stack:
+        files = [stack.enter_context(atomic_write(Path(out) / name)) for name in names]
+        pairs = tqdm(
+            parallel_lines(source_raw, target_raw), desc=f"preprocess {report.stem}", unit=" pairs", mininterval=1
+        )
+        for lines, reason in _mapped(clean, pairs, processes, stack):
+            counts["read"] += 1
+            if reason is not None:
+                dropped[reason] += 1
+                continue
+            counts["kept"] += 1
+            for file, line in zip(files, lines, strict=True):
+                file.write(line + "\n")
+        if counts["kept"] == 0:
+            raise UserError(f"{source_raw} and {target_raw}: no pair is left of {counts['read']} ({dict(dropped)})")
+    summary = {
+        "inputs": [str(source_raw), str(target_raw)],
+        "languages": list(languages),
+        "tokenize": tokenize,
+        "read": counts["read"],
+        "kept": counts["kept"],
+        "dropped": dict(dropped),
+        "sha256": {name: _sha256(Path(out) / name) for name in names},
+    }
+    write_json(report, summary)
+    return summary
+
+
+def preprocess_monolingual(
+    raw: str | Path, language: str, out: str | Path, *, tokenize: Tokenization = "moses", processes: int = 1
+) -> None:
+    """Tokenise one raw file into the file `out`, line by line: blank lines stay, so parallel texts stay parallel.
+
+    Raises UserError on invalid UTF-8, naming file and line.
+    """
+    _check(tokenize)
+    clean = functools.partial(_tokenized, language=language, tokenize=tokenize)
+    with ExitStack() as stack:
+        handle = stack.enter_context(atomic_write(out))
+        lines = tqdm(stream_lines(raw), desc=f"preprocess {Path(raw).name}", unit=" lines", mininterval=1)
+        for line in _mapped(clean, lines, processes, stack):
+            handle.write(line + "\n")
+
+
+def tokenize_lines(lines: Iterable[str], language: str, tokenize: Tokenization = "moses") -> list[str]:
+    """Raw sentences as `preprocess_pair` would write them."""
+    _check(tokenize)
+    return [_tokenized(_single_spaced(line), language, tokenize) for line in lines]
+
+
+def detokenize(lines: Iterable[str], language: str, tokenize: Tokenization = "moses") -> list[str]:
+    """Plain text from Moses-tokenised lines, for metrics that tokenise themselves; "none" leaves them as they are."""
+    _check(tokenize)
+    if tokenize == "none":
+        return list(lines)
+    moses = MosesDetokenizer(language)
+    return [moses.detokenize(line.split(), unescape=False) for line in lines]
+
+
+def _check(tokenize: str) -> None:
+    if tokenize not in ("moses", "none"):
+        raise UserError(f"tokenize: expected 'moses' or 'none', got {tokenize!r}")
+
+
+@functools.cache
+def _moses(language: str) -> tuple[MosesPunctNormalizer, MosesTokenizer]:
+    return MosesPunctNormalizer(language), MosesTokenizer(language)
+
+
+def _single_spaced(line: str) -> str:
+    # some of the white space that Unicode knows ends a line for other programs, and NUL ends a string
+    return " ".join(line.replace("\0", " ").split())
+
+
+def _tokenized(line: str, language: str, tokenize: str) -> str:
+    line = _single_spaced(line)
+    if tokenize == "none":
+        return line
+    normalizer, tokenizer = _moses(language)
+    return _single_spaced(tokenizer.tokenize(normalizer.normalize(line), escape=False, return_str=True))
+
+
+def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str) -> tuple[list[str], str | None]:
+    """The lines to write, tokenised then raw, and the reason to drop the pair, if any."""
+    tokenized = [_tokenized(line, language, tokenize) for line, language in zip(pair, languages, strict=True)]
+    return tokenized + [_single_spaced(line) for line in pair], None if all(tokenized) else "empty"
+
+
+def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, stack: ExitStack) -> Iterator[Out]:
+    """`function` of each item, in order, in so many processes; their pool closes with `stack`."""
+    if processes <= 1:
+        return map(function, items)
+    pool = stack.enter_context(multiprocessing.Pool(processes))
+    return pool.imap(function, items, chunksize=_CHUNK_LINES)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

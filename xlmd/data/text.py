@@ -1,0 +1,47 @@
+"""Reading text that may be larger than memory."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from xlmd.errors import UserError
+
+MAX_LINE_BYTES = 1_000_000
+
+
+def stream_lines(path: str | Path) -> Iterator[str]:
+    """The lines of a UTF-8 file one by one, without their line ends (only "\\n" and "\\r\\n" end a line).
+
+    Raises UserError naming the file, and the line of the first invalid UTF-8 byte or of more than MAX_LINE_BYTES.
+    """
+    try:
+        with open(path, "rb") as handle:
+            number = 0
+            while line := handle.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise UserError(f"{path}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; is it text?")
+                try:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise UserError(f"{path}, line {number}: invalid UTF-8 at byte {error.start}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def parallel_lines(first: str | Path, second: str | Path) -> Iterator[tuple[str, str]]:
+    """Line by line what two files of parallel text hold.
+
+    Raises UserError as `stream_lines`, and at the end of the shorter file, naming both files and their line counts.
+    """
+    streams = stream_lines(first), stream_lines(second)
+    for number, lines in enumerate(itertools.zip_longest(*streams)):
+        if None in lines:
+            counts = [
+                number + (line is not None) + sum(1 for _ in stream)
+                for line, stream in zip(lines, streams, strict=True)
+            ]
+            raise UserError(
+                f"{first} has {counts[0]} lines but {second} has {counts[1]}: parallel text needs one for each line"
+            )
+        yield lines

@@ -1,0 +1,165 @@
+"""Sequence-level distillation (Kim and Rush, 2016): the teacher's translations replace the targets of the training set.
+
+The teacher decodes the training sources with CTranslate2; pairs too long, too short or too unequal are left out, as
+fairseq's recipe for non-autoregressive models does. Dev and test keep their real references.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from xlmd.data.encoded import EncodedText
+from xlmd.engines.ctranslate import Translator
+from xlmd.errors import UserError
+from xlmd.files import atomic_write, read_json, write_json
+from xlmd.systems.transformer import TransformerDecoding
+
+logger = logging.getLogger(__name__)
+
+
+def distil(
+    model_folder: str | Path,
+    source: str | Path,
+    out: str | Path,
+    *,
+    beam: int = 4,
+    length_penalty: float = 0.6,
+    min_length: int = 1,
+    max_length: int = 250,
+    max_ratio: float = 3.0,
+    threads: int = 1,
+    device: str = "auto",
+    shard_sentences: int = 1000,
+) -> dict:
+    """Translate the training sources with the teacher and write the pairs worth learning from.
+
+    model_folder: the teacher's transformers folder. source: the prefix of the encoded training sources. out: a folder;
+    gets `train.source.*` and `train.target.*`, encoded text, and `distillation.json` with the settings and the counts
+    (read, kept, left out by reason), which is also returned. min_length, max_length: of either side, bare;
+    max_ratio: longer side over shorter. threads: batches decoded at once, one core each.
+
+    Decodes in shards of `shard_sentences`, each kept in `out/.shards` as soon as it is done: a run that was killed
+    continues where it stopped, unless the teacher, the sources or the search have changed.
+    Raises UserError if the teacher or the sources cannot be read, or no pair is left.
+    """
+    source, out = EncodedText(source), Path(out)
+    # A translation that runs on until it is stopped is then longer than the filters let pass.
+    decoding = TransformerDecoding(beam, length_penalty, max_length_ratio=max_ratio)
+    positions = read_json(Path(model_folder) / "config.json")["max_position_embeddings"]
+    max_length = min(max_length, positions - 2)
+    shards = _decode(model_folder, source, out / ".shards", decoding, shard_sentences, threads, device)
+
+    lengths = np.concatenate([np.diff(offsets) for _, offsets in shards] or [np.zeros(0, np.int64)])
+    left_out = _left_out(source.lengths, lengths, min_length, max_length, max_ratio)
+    keep = ~np.logical_or.reduce(list(left_out.values()))
+    if not keep.any():
+        raise UserError(f"{model_folder}: the teacher's translations of {source.prefix} leave no pair to train on")
+
+    write_encoded(out / "train.source", (source[index] for index in np.flatnonzero(keep)))
+    targets = (ids[start:end] for ids, offsets in shards for start, end in zip(offsets, offsets[1:], strict=False))
+    write_encoded(out / "train.target", (ids for ids, kept in zip(targets, keep, strict=True) if kept))
+    report = {
+        "read": len(source),
+        "kept": int(keep.sum()),
+        "left_out": _first_reason_counts(left_out),
+        "source_subwords": int(source.lengths[keep].sum()),
+        "target_subwords": int(lengths[keep].sum()),
+        "settings": asdict(decoding) | {"min_length": min_length, "max_length": max_length, "max_ratio": max_ratio},
+    }
+    write_json(out / "distillation.json", report)
+    shutil.rmtree(out / ".shards")
+    logger.info("distilled %d of %d pairs; left out: %s", report["kept"], report["read"], report["left_out"])
+    return report
+
+
+def write_encoded(prefix: str | Path, sentences: Iterator[np.ndarray]) -> None:
+    """Write sentences of bare subword ids as encoded text, which `EncodedText(prefix)` reads."""
+    sentences = list(sentences)
+    offsets = np.cumsum([0, *map(len, sentences)], dtype=np.int64)
+    ids = np.concatenate(sentences, dtype=np.int32) if sentences else np.zeros(0, np.int32)
+    for name, array in (("ids", ids), ("offsets", offsets)):
+        with atomic_write(f"{prefix}.{name}.npy", "wb") as handle:
+            np.save(handle, array)
+
+
+def _decode(
+    model_folder: str | Path,
+    source: EncodedText,
+    folder: Path,
+    decoding: TransformerDecoding,
+    size: int,
+    threads: int,
+    device: str,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The teacher's translation of every sentence, as (ids, offsets) of each shard; made shards are read, not made."""
+    plan = asdict(decoding) | {
+        "shard_sentences": size,
+        "sources": _digest(source.ids, source.offsets),
+        "teacher": _digest_file(Path(model_folder) / "model.safetensors"),
+    }
+    if folder.exists() and not ((folder / "plan.json").exists() and read_json(folder / "plan.json") == plan):
+        shutil.rmtree(folder)
+    write_json(folder / "plan.json", plan)
+
+    paths = {first: folder / f"{first:09d}.npz" for first in range(0, len(source), size)}
+    missing = [first for first, path in paths.items() if not path.exists()]
+    if missing:
+        translator = Translator(model_folder, decoding, device=device, inter_threads=threads)
+        done = len(source) - sum(min(size, len(source) - first) for first in missing)
+        with tqdm(total=len(source), initial=done, desc="distil", unit=" sentences", mininterval=1) as progress:
+            for first in missing:
+                sentences = [source[index].tolist() for index in range(first, min(first + size, len(source)))]
+                translations = translator.translate(sentences)
+                with atomic_write(paths[first], "wb") as handle:
+                    np.savez(
+                        handle,
+                        ids=np.array([token for ids in translations for token in ids], np.int32),
+                        offsets=np.cumsum([0, *map(len, translations)], dtype=np.int64),
+                    )
+                progress.update(len(sentences))
+    shards = []
+    for path in paths.values():
+        with np.load(path) as shard:
+            shards.append((shard["ids"], shard["offsets"]))
+    return shards
+
+
+def _left_out(
+    source: np.ndarray, target: np.ndarray, min_length: int, max_length: int, max_ratio: float
+) -> dict[str, np.ndarray]:
+    shorter, longer = np.minimum(source, target), np.maximum(source, target)
+    return {
+        f"fewer than {min_length} subwords": shorter < min_length,
+        f"more than {max_length} subwords": longer > max_length,
+        f"length ratio above {max_ratio:g}": longer > max_ratio * shorter,
+    }
+
+
+def _first_reason_counts(left_out: dict[str, np.ndarray]) -> dict[str, int]:
+    """How many pairs each reason leaves out; a pair counts once, under the first reason that holds."""
+    counts, counted = {}, False
+    for reason, mask in left_out.items():
+        counts[reason] = int((mask & ~np.asarray(counted)).sum())
+        counted = mask | counted
+    return counts
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _digest_file(path: Path) -> str:
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read the teacher {path}: {error.strerror or error}") from error

@@ -1,0 +1,105 @@
+"""BLEU in the variants that published NAT results use, each with sacreBLEU's signature (paper §3.1, "Datasets")."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.base import Metric
+
+from xlmd.data.preprocess import Tokenization, detokenize
+from xlmd.errors import UserError
+from xlmd.files import read_lines, write_json
+
+# sacreBLEU's tokenizer for text of a language whose words 13a cannot find.
+TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh", "km": "char", "lo": "char", "my": "char", "th": "char"}
+
+
+def score(
+    hypotheses: str | Path,
+    references: str | Path,
+    raw_references: str | Path,
+    language: str,
+    out: str | Path,
+    sources: str | Path | None = None,
+    *,
+    tokenize: Tokenization = "moses",
+    tokenizer: str | None = None,
+) -> dict[str, Any]:
+    """Score one decoded test set and write every variant of the score to `out` as JSON.
+
+    hypotheses, references: Moses-tokenised text, one sentence a line. raw_references: the same references before
+    tokenisation. language: of the target. sources: Moses-tokenised source text; if given, the BLEU of copying it is
+    reported too. tokenize: how the text was tokenised ("none" for a corpus that was not). tokenizer: sacreBLEU's
+    tokenizer for the detokenised score, by default chosen by language.
+
+    The result holds, in per cent, `bleu` (case-sensitive BLEU of the Moses tokens, the figure of the tables),
+    `bleu_compound_split`, `sacrebleu` (detokenised text against raw references), `chrf`, `copy_bleu` (or null), and
+    `counts`. Raises UserError if the files' line counts differ, a file is empty or the tokenizer is not to be had.
+    """
+    hypothesis_lines, reference_lines, raw_lines = map(read_lines, (hypotheses, references, raw_references))
+    _check_parallel(references, reference_lines, hypotheses, hypothesis_lines)
+    _check_parallel(references, reference_lines, raw_references, raw_lines)
+    source_lines = None
+    if sources is not None:
+        source_lines = read_lines(sources)
+        _check_parallel(references, reference_lines, sources, source_lines)
+
+    detokenized = detokenize(hypothesis_lines, language, tokenize)
+    scores = {
+        "language": language,
+        "bleu": _moses_bleu(hypothesis_lines, reference_lines),
+        "bleu_compound_split": _moses_bleu(
+            [split_compounds(line) for line in hypothesis_lines], [split_compounds(line) for line in reference_lines]
+        ),
+        "sacrebleu": _summary(_detokenized_metric(language, tokenizer), detokenized, raw_lines),
+        "chrf": _summary(CHRF(), detokenized, raw_lines),
+        "copy_bleu": _moses_bleu(source_lines, reference_lines) if source_lines else None,
+        "counts": {
+            "sentences": len(reference_lines),
+            "hypothesis_tokens": sum(len(line.split()) for line in hypothesis_lines),
+            "reference_tokens": sum(len(line.split()) for line in reference_lines),
+            "empty_hypotheses": sum(not line.strip() for line in hypothesis_lines),
+        },
+    }
+    write_json(out, scores)
+    return scores
+
+
+def split_compounds(line: str) -> str:
+    """Tokenised text with hyphenated compounds split, as tensor2tensor's and fairseq's En-De scripts score it.
+
+    ASCII rules for white space and no overlapping matches, as those scripts' byte-wise substitution has it: "a-b-c"
+    is split once.
+    """
+    return re.sub(r"(\S)-(\S)", r"\1 ##AT##-##AT## \2", line, flags=re.ASCII)
+
+
+def _check_parallel(reference: str | Path, expected: list[str], path: str | Path, lines: list[str]) -> None:
+    if not expected:
+        raise UserError(f"{reference} is empty: nothing to score against")
+    if len(lines) != len(expected):
+        raise UserError(f"{path} has {len(lines)} lines but {reference} has {len(expected)}; expected one each")
+
+
+def _moses_bleu(hypotheses: list[str], references: list[str]) -> dict[str, Any]:
+    # force: the text is tokenised on purpose, so sacreBLEU need not warn about it.
+    return _summary(BLEU(tokenize="none", force=True), hypotheses, references)
+
+
+def _detokenized_metric(language: str, tokenizer: str | None) -> BLEU:
+    tokenizer = tokenizer or TOKENIZERS.get(language, BLEU.TOKENIZER_DEFAULT)
+    if tokenizer not in BLEU.TOKENIZERS:
+        raise UserError(f"unknown sacreBLEU tokenizer {tokenizer!r}; expected one of {', '.join(BLEU.TOKENIZERS)}")
+    try:
+        return BLEU(tokenize=tokenizer)
+    except (RuntimeError, ImportError) as error:
+        raise UserError(f"sacreBLEU's tokenizer {tokenizer!r} for language {language!r}: {error}") from error
+
+
+def _summary(metric: Metric, hypotheses: list[str], references: list[str]) -> dict[str, Any]:
+    result = metric.corpus_score(hypotheses, [references])
+    summary = {"score": result.score, "signature": str(metric.get_signature())}
+    if isinstance(metric, BLEU):
+        summary |= {"precisions": result.precisions, "brevity_penalty": result.bp, "length_ratio": result.ratio}
+    return summary

@@ -1,0 +1,144 @@
+"""Translation latency: batch 1, one sentence at a time, repeated runs after a warm-up (paper, Appendix A.2)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from xlmd.systems.base import Translator
+
+
+def measure(
+    translator: Translator,
+    sources: Sequence[Sequence[int]],
+    *,
+    warmup: int = 10,
+    runs: int = 5,
+    synchronize: Callable[[], object] | None = None,
+    batch_sizes: Sequence[int] = (),
+    texts: Sequence[str] | None = None,
+    encode: Callable[[str], Sequence[int]] | None = None,
+    decode: Callable[[Sequence[int]], str] | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Time `translator` on every sentence of `sources` (bare subword ids), `runs` times.
+
+    warmup: untimed translations first (the sentences in turn). synchronize: waits for the device, for instance
+    `torch.cuda.synchronize`; called before the clock is read. batch_sizes: further batch sizes, timed once through
+    the set and given as sentences a second. texts, encode, decode: the sentences as text and the two halves of
+    tokenisation; if given they are timed too.
+
+    Times are in milliseconds a sentence. `translation` holds statistics over sentences of the mean over runs (`mean`,
+    `median`, `p95`), the mean of each run (`run_means`) and their standard deviation (`spread`, null for one run).
+    `tokenisation` and `text_to_text` are the same for encoding plus decoding alone and for all three steps, or null.
+    `throughput` maps a batch size to sentences a second. Raises ValueError for no sentences, runs or batch sizes below
+    1, or only some of texts, encode and decode.
+    """
+    _check(sources, warmup, runs, batch_sizes, texts, encode, decode)
+    synchronize = synchronize or (lambda: None)
+
+    def timed(function: Callable[[Any], Any], argument: Any) -> tuple[Any, int]:
+        synchronize()
+        start = time.perf_counter_ns()
+        result = function(argument)
+        synchronize()
+        return result, time.perf_counter_ns() - start
+
+    for number in range(warmup):
+        (output,) = translator.translate([sources[number % len(sources)]])
+        if texts is not None:
+            encode(texts[number % len(sources)])
+            decode(output)
+
+    translation = np.zeros((runs, len(sources)))
+    tokenisation = np.zeros((runs, len(sources)))
+    with tqdm(total=runs * len(sources), desc="latency", unit="sentence", mininterval=1, disable=not progress) as bar:
+        for run in range(runs):
+            for number, source in enumerate(sources):
+                (output,), translation[run, number] = timed(translator.translate, [source])
+                if texts is not None:
+                    tokenisation[run, number] = timed(encode, texts[number])[1] + timed(decode, output)[1]
+                bar.update()
+
+    return {
+        "unit": "ms/sentence",
+        "batch_size": 1,
+        "sentences": len(sources),
+        "warmup_sentences": warmup,
+        "runs": runs,
+        "translation": _statistics(translation),
+        "tokenisation": None if texts is None else _statistics(tokenisation),
+        "text_to_text": None if texts is None else _statistics(translation + tokenisation),
+        "throughput": {str(size): _throughput(translator, sources, size, timed) for size in batch_sizes},
+    }
+
+
+def hardware(threads: int | None = None, gpu: str | None = None) -> dict[str, Any]:
+    """What a time was measured on: CPU model, cores usable by this process, memory in GiB, and the caller's
+    compute threads and GPU name (null for none)."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "threads": threads,
+        "gpu": gpu,
+    }
+
+
+def _check(sources, warmup, runs, batch_sizes, texts, encode, decode) -> None:
+    if not len(sources):
+        raise ValueError("sources is empty: nothing to time")
+    if runs < 1:
+        raise ValueError(f"runs must be at least 1, not {runs}")
+    if warmup < 0:
+        raise ValueError(f"warmup must be at least 0, not {warmup}")
+    if any(size < 1 for size in batch_sizes):
+        raise ValueError(f"batch_sizes must be at least 1, not {list(batch_sizes)}")
+    if len({texts is None, encode is None, decode is None}) > 1:
+        raise ValueError("texts, encode and decode are given together or not at all")
+    if texts is not None and len(texts) != len(sources):
+        raise ValueError(f"texts has {len(texts)} sentences but sources has {len(sources)}")
+
+
+def _statistics(nanoseconds: np.ndarray) -> dict[str, Any]:
+    milliseconds = nanoseconds / 1e6
+    sentence_means, run_means = milliseconds.mean(axis=0), milliseconds.mean(axis=1)
+    return {
+        "mean": float(sentence_means.mean()),
+        "median": float(np.median(sentence_means)),
+        "p95": float(np.percentile(sentence_means, 95)),
+        "run_means": run_means.tolist(),
+        "spread": float(run_means.std(ddof=1)) if len(run_means) > 1 else None,
+    }
+
+
+def _throughput(translator: Translator, sources: Sequence[Sequence[int]], size: int, timed: Callable) -> float:
+    batches = [list(sources[start : start + size]) for start in range(0, len(sources), size)]
+    translator.translate(batches[0])
+    nanoseconds = sum(timed(translator.translate, batch)[1] for batch in batches)
+    return len(sources) / (nanoseconds / 1e9)
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None

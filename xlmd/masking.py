@@ -1,0 +1,48 @@
+"""Which positions of an alignment are masked: the block-wise policy of training and the schedule of decoding (§2.3)."""
+
+import torch
+
+
+def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int) -> torch.Tensor:
+    """Rank every position among those of its block, 0 = highest priority; ties go to the earlier position.
+
+    priority: (B, T) float; lengths: (B,) int64: positions beyond a sentence's length rank behind all others.
+    block: positions a block; the last one may be short. Returns (B, T) int64.
+    """
+    batch, longest = priority.shape
+    padded = -longest % block
+    inside = torch.arange(longest, device=priority.device) < lengths.unsqueeze(1)
+    priority = priority.masked_fill(~inside, float("-inf"))
+    priority = torch.nn.functional.pad(priority, (0, padded), value=float("-inf"))
+    order = priority.view(batch, -1, block).argsort(dim=-1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(block, device=order.device).expand_as(order))
+    return rank.view(batch, -1)[:, :longest]
+
+
+def block_mask(
+    lengths: torch.Tensor, block: int, generator: torch.Generator, count_per: str = "sentence"
+) -> torch.Tensor:
+    """The training mask of Algorithm 1, line 8: in every block k random positions, k ~ U{1..block}.
+
+    lengths: (B,) int64, T of each sentence; count_per: "sentence" draws one k a sentence, "block" one a block.
+    A short last block masks min(k, its length) positions. Returns (B, T) bool, True = masked, False beyond a length.
+    The draws are made on the CPU, so that every device masks alike.
+    """
+    batch, longest = lengths.numel(), int(lengths.max())
+    blocks = -(-longest // block)
+    noise = torch.rand(batch, longest, generator=generator).to(lengths.device)
+    columns = {"sentence": 1, "block": blocks}[count_per]
+    k = torch.randint(1, block + 1, (batch, columns), generator=generator).expand(batch, blocks)
+    k = k.repeat_interleave(block, dim=1)[:, :longest].to(lengths.device)
+    inside = torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
+    return (rank_within_blocks(noise, lengths, block) < k) & inside
+
+
+def committed_per_block(iteration: int, iterations: int, block: int) -> int:
+    """How many positions of a block are settled after `iteration` (1-based) of `iterations`: ⌈block·t/T⌉."""
+    return -(-block * iteration // iterations)
+
+
+def decoding_block(strategy: str, iterations: int, static_block: int) -> int:
+    """Positions a block at inference (Table 9): "dynamic": the number of iterations; "static": a fixed number."""
+    return {"dynamic": iterations, "static": static_block}[strategy]

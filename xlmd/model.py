@@ -1,0 +1,185 @@
+"""XLM-D (§2.2, Figure 1): an XLM-R-like masked language model with the decorator after layer M.
+
+source (B, I)
+  → embeddings → layers 1..M            `encode`, once a sentence
+  → latent transform      (B, T, d)
+  → add and scale with the alignment a  `refine`, once an iteration
+  → layers M+1..N → LM head  (B, T, d)
+  → · word embeddingsᵀ    (B, T, V)     `logits`; training never forms them (see `xlmd.ctc.linear_ctc_loss`)
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, XLMRobertaConfig, XLMRobertaForMaskedLM
+from transformers import initialization as init
+from transformers.activations import gelu
+from transformers.masking_utils import create_bidirectional_mask
+
+from xlmd.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.errors import UserError
+
+
+class XLMDConfig(XLMRobertaConfig):
+    """XLM-R's configuration and the decorator's.
+
+    insertion_layer: M, 0..num_hidden_layers, the layer after which the decorator stands (0: after the embeddings).
+    upsampling_ratio: s ≥ 1. add_and_scale: False is the paper's "LT only". gamma: γ of Eq. 4.
+    normalise_sum: apply the embedding LayerNorm and dropout after Eq. 4 where M > 0 (docs/readings.md, row 6).
+    position_before_transform: h⁰ with its position embedding where M = 0 and add_and_scale (row 5).
+    """
+
+    model_type = "xlm-d"
+
+    insertion_layer: int = 0
+    upsampling_ratio: float | int = 2.0
+    add_and_scale: bool = True
+    gamma: float | int = 0.5
+    initial_sigma: float | int = 1.0
+    normalise_sum: bool = True
+    position_before_transform: bool = False
+    blank_token_id: int = 0
+    mask_token_id: int = 4
+
+    def check(self) -> "XLMDConfig":
+        """Raises UserError naming the setting if M, s, γ or σ is out of range."""
+        if not 0 <= self.insertion_layer <= self.num_hidden_layers:
+            raise UserError(
+                f"M = {self.insertion_layer} is not a layer of this model: it must lie in 0..{self.num_hidden_layers}"
+            )
+        if self.upsampling_ratio < 1:
+            raise UserError(f"s = {self.upsampling_ratio}: the upsampling ratio must be at least 1")
+        if self.gamma <= 0 or self.initial_sigma <= 0:
+            raise UserError(f"gamma = {self.gamma}, initial_sigma = {self.initial_sigma}: both must be positive")
+        if self.blank_token_id in (self.pad_token_id, self.mask_token_id):
+            raise UserError(f"the CTC blank may not be <pad> or <mask>, but blank_token_id = {self.blank_token_id}")
+        return self
+
+
+class XLMDForTranslation(XLMRobertaForMaskedLM):
+    """An `XLMRobertaForMaskedLM` whose only new parameter is `latent_transform.sigma`.
+
+    Because it keeps every name of its parent, any XLM-R checkpoint loads into it; see `decorate`.
+    """
+
+    config: XLMDConfig
+
+    def __init__(self, config: XLMDConfig) -> None:
+        super().__init__(config.check())
+        self.latent_transform = LatentTransform(config.initial_sigma)
+        self.add_and_scale = AddAndScale(config.gamma) if config.add_and_scale else None
+        self.post_init()
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, LatentTransform):
+            init.constant_(module.sigma, module.initial_sigma)
+
+    @property
+    def longest_alignment(self) -> int:
+        """The largest T that the position table holds (512 for XLM-R)."""
+        return self.config.max_position_embeddings - self.config.pad_token_id - 1
+
+    def _mask(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
+        """The attention mask that hides padding; hidden: (B, T, d), lengths: (B,)."""
+        visible = torch.arange(hidden.shape[1], device=hidden.device) < lengths.unsqueeze(1)
+        return create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=visible)
+
+    def _layers(self, hidden: torch.Tensor, lengths: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        mask = self._mask(hidden, lengths) if start < stop else None
+        for layer in self.roberta.encoder.layer[start:stop]:
+            hidden = layer(hidden, mask)
+        return hidden
+
+    def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Layers 1..M and the latent transform.
+
+        source: (B, I) int64, `<s> … </s>` padded with <pad>; source_lengths: (B,) int64, specials included.
+        Returns z: (B, T, d) and its lengths (B,) int64, ⌈s·I⌉ each.
+        """
+        embeddings, config = self.roberta.embeddings, self.config
+        if config.insertion_layer == 0 and config.add_and_scale:
+            # Eq. 4 adds the position itself: h⁰ is the bare word embedding (docs/readings.md, row 5).
+            hidden = embeddings.word_embeddings(source)
+            if config.position_before_transform:
+                hidden = hidden + self._positions(source.shape[1], source.device)
+        else:
+            hidden = embeddings(input_ids=source)
+        hidden = self._layers(hidden, source_lengths, 0, config.insertion_layer)
+        lengths = upsampled_lengths(source_lengths, config.upsampling_ratio)
+        return self.latent_transform(hidden, source_lengths, lengths), lengths
+
+    def _positions(self, length: int, device: torch.device) -> torch.Tensor:
+        """XLM-R's position embeddings of a sequence without gaps, (1, length, d)."""
+        first = self.config.pad_token_id + 1
+        ids = torch.arange(first, first + length, device=device)
+        return self.roberta.embeddings.position_embeddings(ids).unsqueeze(0)
+
+    def refine(self, z: torch.Tensor, lengths: torch.Tensor, alignment: torch.Tensor | None) -> torch.Tensor:
+        """Add and scale, layers M+1..N and the LM head's transform: what the word embeddings are compared with.
+
+        z: (B, T, d) and lengths: (B,) from `encode`; alignment: (B, T) int64, <mask> where nothing is known, or None for
+        all <mask> (ignored by an LT-only model). Returns (B, T, d).
+        """
+        embeddings, config = self.roberta.embeddings, self.config
+        hidden = z
+        if self.add_and_scale is not None:
+            if alignment is None:
+                alignment = torch.full(z.shape[:2], config.mask_token_id, dtype=torch.long, device=z.device)
+            tokens = embeddings.word_embeddings(alignment)
+            hidden = self.add_and_scale(z, tokens, self._positions(z.shape[1], z.device))
+            if config.insertion_layer == 0:
+                hidden = hidden + embeddings.token_type_embeddings.weight[0]
+            if config.insertion_layer == 0 or config.normalise_sum:
+                hidden = embeddings.dropout(embeddings.LayerNorm(hidden))
+        hidden = self._layers(hidden, lengths, config.insertion_layer, config.num_hidden_layers)
+        head = self.lm_head
+        return head.layer_norm(gelu(head.dense(hidden)))
+
+    def logits(self, refined: torch.Tensor) -> torch.Tensor:
+        """Scores over the vocabulary, (…, V), from what `refine` returns, (…, d)."""
+        return self.lm_head.decoder(refined)
+
+    def forward(
+        self, source: torch.Tensor, source_lengths: torch.Tensor, alignment: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`encode`, then `refine`: the refined states (B, T, d) and their lengths (B,)."""
+        z, lengths = self.encode(source, source_lengths)
+        return self.refine(z, lengths, alignment), lengths
+
+
+def decorate(
+    mlm: str | Path, *, mask_token_id: int, reset: bool = False, dropout: float | None = None, **decorator: object
+) -> XLMDForTranslation:
+    """Decorate a pre-trained masked language model of XLM-R's kind.
+
+    mlm: hub name or local folder in transformers' format (safetensors only). mask_token_id: the tokenizer's <mask>.
+    reset: keep the shape but draw new random weights (the paper's "Reset", Table 6). dropout: overrides the MLM's own.
+    decorator: fields of `XLMDConfig`. Raises UserError if the model cannot be read or is of another kind.
+    """
+    try:
+        base = AutoConfig.from_pretrained(mlm)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
+    if base.model_type != XLMRobertaConfig.model_type:
+        raise UserError(
+            f"{mlm!s} is a {base.model_type} model; the decorator is written for {XLMRobertaConfig.model_type}"
+        )
+    fields = base.to_dict() | {"mask_token_id": mask_token_id} | decorator
+    if dropout is not None:
+        fields |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    for stale in ("model_type", "architectures", "transformers_version", "_name_or_path"):
+        fields.pop(stale, None)
+    config = XLMDConfig(**fields)
+    if reset:
+        return XLMDForTranslation(config)
+    model, report = XLMDForTranslation.from_pretrained(
+        mlm, config=config.check(), use_safetensors=True, output_loading_info=True, dtype=torch.float32
+    )
+    missing = set(report["missing_keys"]) - {"latent_transform.sigma"}
+    if missing or report["mismatched_keys"]:
+        raise UserError(f"{mlm!s} does not hold a whole masked language model; missing: {sorted(missing)}")
+    return model
+
+
+AutoConfig.register(XLMDConfig.model_type, XLMDConfig)

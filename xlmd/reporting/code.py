@@ -1,0 +1,66 @@
+"""What a verb's results depend on: the sources that it reaches, as one hash.
+
+Snakemake reruns a rule when its parameters change, not when a module that its command imports does. So every rule
+carries this hash as a parameter: editing a module reruns just the rules whose command imports it, directly or not.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import xlmd
+
+ROOT = Path(xlmd.__file__).parent
+
+
+def code_version(verb: str, modules: Iterable[str] = ()) -> str:
+    """A hash over the verb's own function in `xlmd.cli`, `modules`, and all modules of xlmd that these import.
+
+    modules: names that the verb finds only when it runs, such as "xlmd.systems.transformer".
+    """
+    tree = ast.parse((ROOT / "cli.py").read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    own = [functions[verb], *(node for name, node in functions.items() if name.startswith("_"))]
+    reached: set[Path] = set()
+    for module in [*(name for node in own for name in _imports(node)), *modules]:
+        _reach(module, reached)
+    digest = hashlib.sha256("\n".join(ast.unparse(node) for node in own).encode())
+    for path in sorted(reached):
+        digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _reach(module: str, reached: set[Path]) -> None:
+    for path in _files(module):
+        if path not in reached:
+            reached.add(path)
+            if path.suffix == ".py":
+                for name in _imported_by(path):
+                    _reach(name, reached)
+
+
+@cache
+def _imported_by(path: Path) -> tuple[str, ...]:
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("xlmd"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("xlmd") and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _files(module: str) -> list[Path]:
+    """The source files of a module; of the native library everything that is compiled into it."""
+    relative = module.split(".")[1:]
+    path = ROOT.joinpath(*relative)
+    if relative[:1] == ["_cuda"]:
+        sources = (".h", ".hpp", ".cpp", ".cu", ".cuh", ".pyx", ".pxd", ".py")
+        return sorted(file for file in (ROOT / "_cuda").rglob("*") if file.suffix in sources)
+    candidates = [path.with_suffix(".py"), path / "__init__.py"] if relative else []
+    return [candidate for candidate in candidates if candidate.is_file()]

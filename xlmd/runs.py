@@ -1,0 +1,157 @@
+"""One trained point of the grid: a system trained on one data set, from files to files."""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sacrebleu
+import torch
+from accelerate import Accelerator
+
+from xlmd.data.batching import BatchStream, ParallelText, length_sorted_batches
+from xlmd.data.encoded import EncodedText, decode_ids
+from xlmd.data.tokenizer import load_tokenizer
+from xlmd.errors import UserError
+from xlmd.files import read_json, read_lines
+from xlmd.options import from_mapping, option
+from xlmd.reporting.provenance import finish, start_record
+from xlmd.systems import System, find_system
+from xlmd.trainer import TrainerSettings, fit, make_accelerator
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainFiles:
+    """What a training run reads and writes. An encoded file is named without its .ids.npy and .offsets.npy."""
+
+    direction: str = option("", "translation direction, as en-de")
+    tokenizer: str = option("", "tokenizer: hub name or folder")
+    source: str = option("", "encoded source side of the training pairs")
+    target: str = option("", "encoded target side")
+    dev_source: str = option("", "encoded source side of the dev set")
+    dev_reference: str = option("", "Moses-tokenised target side of the dev set, text")
+    out: str = option("", "run folder to write")
+    validation_sentences: int = option(200, "how many dev sentences rank the checkpoints (the first ones)")
+
+
+def usable_pairs(system: System, source: EncodedText, target: EncodedText) -> tuple[np.ndarray, dict[str, int]]:
+    """Numbers of the pairs that `system` can train on, (N,) int64, and how many were left out for which reason.
+
+    Raises UserError if none is left or the two sides differ in number.
+    """
+    if len(source) != len(target):
+        raise UserError(f"{source.prefix} has {len(source)} sentences but {target.prefix} has {len(target)}")
+    lengths = [torch.as_tensor(np.asarray(side.lengths, dtype=np.int64)) for side in (source, target)]
+    reasons = {"empty side": (lengths[0] == 0) | (lengths[1] == 0)}
+    reasons |= system.usable(*lengths, torch.as_tensor(target.adjacent_repeats().astype(np.int64)))
+    kept = torch.ones(len(source), dtype=torch.bool)
+    dropped = {}
+    for reason, mask in reasons.items():
+        dropped[reason] = int((mask & kept).sum())
+        kept &= ~mask
+    for reason, count in dropped.items():
+        if count:
+            logger.warning("%d of %d training pairs left out: %s", count, len(source), reason)
+    if not kept.any():
+        raise UserError(f"no usable training pair in {source.prefix} and {target.prefix}: {dropped}")
+    return np.flatnonzero(kept.numpy()), dropped
+
+
+def translate_all(
+    system: System,
+    model: torch.nn.Module,
+    sources: EncodedText,
+    decoding: Any,
+    max_tokens: int,
+    limit: int | None = None,
+) -> list[list[int]]:
+    """Translate sentences 0..limit−1 in batches of similar length; ids in the order of the file."""
+    count = min(len(sources), limit or len(sources))
+    translations: list[list[int]] = [[] for _ in range(count)]
+    for indices in length_sorted_batches(sources.lengths[:count], max_tokens):
+        batch = [sources[int(index)].tolist() for index in indices]
+        for index, translation in zip(indices, system.translate(model, batch, decoding), strict=True):
+            translations[int(index)] = translation
+    return translations
+
+
+def train(system_name: str, system_settings: Any, trainer: TrainerSettings, files: TrainFiles) -> None:
+    """Train one system and write its run folder: model/, curves.csv, run.json.
+
+    run.json holds what a reader needs to repeat or audit the run: settings, data hashes, counts of pairs left out,
+    versions, times. Raises UserError on settings or files that do not fit.
+    """
+    out = Path(files.out)
+    tokenizer = load_tokenizer(files.tokenizer)
+    system = find_system(system_name)(system_settings, tokenizer)
+    source, target, dev = (EncodedText(prefix) for prefix in (files.source, files.target, files.dev_source))
+    references = read_lines(files.dev_reference)
+    if len(references) != len(dev):
+        raise UserError(
+            f"{files.dev_reference} has {len(references)} lines but {files.dev_source} {len(dev)} sentences"
+        )
+    kept, dropped = usable_pairs(system, source, target)
+    inputs = [f"{prefix}.ids.npy" for prefix in (files.source, files.target, files.dev_source)] + [files.dev_reference]
+    settings = {"system": system_name, "settings": asdict(system_settings), "trainer": asdict(trainer)}
+    accelerator = make_accelerator(trainer)
+    record = start_record(
+        settings | {"files": asdict(files)},
+        inputs,
+        seed=trainer.seed,
+        threads=trainer.threads,
+        gpu=gpu_name(accelerator),
+    )
+    model = system.build()
+    stream = BatchStream(
+        ParallelText(source, target, keep=kept),
+        max_tokens=trainer.max_tokens,
+        pad=tokenizer.pad_token_id,
+        seed=trainer.seed,
+        curriculum=trainer.curriculum,
+        processes=accelerator.num_processes,
+        rank=accelerator.process_index,
+    )
+    decoding = system.validation_decoding()
+    sample = references[: files.validation_sentences]
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        ids = translate_all(system, model, dev, decoding, trainer.max_tokens, len(sample))
+        hypotheses = [decode_ids(tokenizer, sentence) for sentence in ids]
+        return {"bleu": sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score}
+
+    result = fit(
+        model,
+        system.loss,
+        stream,
+        trainer,
+        out,
+        accelerator=accelerator,
+        validate=validate,
+        identity={"settings": settings, "inputs": record["inputs"]},
+        description=f"{system_name} {out.parent.name}/{out.name}",
+    )
+    if accelerator.is_main_process:
+        finish(
+            record,
+            out / "run.json",
+            description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
+            data={"pairs": len(source), "used": len(kept), "left_out": dropped},
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            result=result,
+        )
+
+
+def gpu_name(accelerator: Accelerator) -> str | None:
+    """The name of the GPU that a run uses, or None on a CPU."""
+    return torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else None
+
+
+def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:
+    """The system and the trained model of a run folder, ready to translate."""
+    settings = read_json(Path(folder) / "run.json")["settings"]
+    cls = find_system(settings["system"])
+    system = cls(from_mapping(cls.Settings, settings["settings"]), load_tokenizer(tokenizer))
+    return system, system.load(Path(folder) / "model").to(device).eval()

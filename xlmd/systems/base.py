@@ -1,0 +1,72 @@
+"""What every system of the tables offers, so that training, decoding and scoring need not know which one they run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from xlmd.data.batching import ParallelBatch
+
+
+class Translator(Protocol):
+    """Anything that turns source sentences into translations; what decoding and latency run."""
+
+    def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Translate sentences given and returned as bare subword ids (no specials), in the order given."""
+
+
+class System(ABC):
+    """One system of the paper's tables: its settings, its model, its loss and its decoder.
+
+    settings: an instance of `Settings`; tokenizer: the run's tokenizer.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type]  # dataclass of architecture and objective; its fields become command-line flags
+    Decoding: ClassVar[type]  # dataclass of the options of decoding; likewise
+
+    def __init__(self, settings: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.settings = settings
+        self.tokenizer = tokenizer
+
+    @abstractmethod
+    def build(self) -> PreTrainedModel:
+        """A fresh model, from random weights or from the pre-trained model that the settings name."""
+
+    @abstractmethod
+    def load(self, folder: str | Path) -> PreTrainedModel:
+        """A trained model from a transformers folder. Raises UserError if its shape is another."""
+
+    def describe(self, model: PreTrainedModel) -> dict[str, Any]:
+        """The settings, and what tables say of a model beyond them."""
+        return asdict(self.settings)
+
+    def validation_decoding(self) -> Any:
+        """The decoding that ranks checkpoints during training; override it where the default is slow."""
+        return self.Decoding()
+
+    @abstractmethod
+    def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
+        """Which pairs this system can train on.
+
+        source_lengths, target_lengths, repeats: (N,) int64, bare subwords; `repeats` counts the target's equal
+        neighbours. Returns {reason for leaving out: (N,) bool mask of the pairs left out for it}.
+        """
+
+    @abstractmethod
+    def loss(
+        self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """The training loss of a batch, a scalar, and figures to log.
+
+        progress: the fraction of training done, in [0, 1), for schedules. generator: the only source of randomness
+        besides dropout.
+        """
+
+    @abstractmethod
+    def translate(self, model: PreTrainedModel, sources: Sequence[Sequence[int]], decoding: Any) -> list[list[int]]:
+        """Translate a batch of sentences, bare subword ids in and out; `decoding` is an instance of `Decoding`."""

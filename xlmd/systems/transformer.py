@@ -1,0 +1,276 @@
+"""Transformer: the autoregressive baseline of the tables and the teacher of distillation (Vaswani et al., 2017).
+
+Transformer-base's shape at any size, as transformers' MarianMTModel: post-norm, sinusoidal positions, one embedding
+shared by source, target and output. The source is read as `x </s>`; the decoder starts from `<pad>` and ends in `</s>`.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
+
+from xlmd.data.batching import ParallelBatch
+from xlmd.errors import UserError
+from xlmd.files import read_json
+from xlmd.options import option
+from xlmd.systems.base import System
+
+logger = logging.getLogger(__name__)
+
+# Finite, so that averaged checkpoints stay finite too; far enough that the softmax of such a token is exactly zero.
+_NEVER = -1e4
+
+
+@dataclass
+class TransformerSettings:
+    """Architecture and objective; the defaults are Transformer-base's (paper, §3.1)."""
+
+    encoder_layers: int = option(6, "layers of the encoder")
+    decoder_layers: int = option(6, "layers of the decoder")
+    d_model: int = option(512, "width of the layers and of the embedding")
+    ffn: int = option(2048, "inner width of the feed-forward layers")
+    heads: int = option(8, "attention heads of a layer")
+    dropout: float = option(0.1, "dropout rate")
+    attention_dropout: float = option(0.0, "dropout rate of the attention weights")
+    activation: Literal["relu", "gelu", "swish"] = option("relu", "activation of the feed-forward layers")
+    init_std: float | None = option(None, "standard deviation of the initial weights; 0.5 / √d_model if not given")
+    max_positions: int = option(512, "the longest sentence in subwords, </s> included")
+    label_smoothing: float = option(0.1, "probability that the training target spreads over all tokens")
+
+    def __post_init__(self) -> None:
+        for name in ("encoder_layers", "decoder_layers", "d_model", "ffn", "heads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"transformer: {name} must be at least 1, not {getattr(self, name)}")
+        if self.d_model % self.heads or self.d_model % 2:
+            raise UserError(f"transformer: d_model {self.d_model} must be even and a multiple of heads {self.heads}")
+        if self.max_positions < 2:
+            raise UserError(f"transformer: max_positions must be at least 2, not {self.max_positions}")
+        for name in ("dropout", "attention_dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"transformer: {name} must be in [0, 1), not {getattr(self, name)}")
+
+
+@dataclass
+class TransformerDecoding:
+    """Beam search. The score of a hypothesis is its log-probability divided by length ** length_penalty, as fairseq.
+
+    A translation has at most max_length_ratio * source length + max_length_extra subwords (and the positions left).
+    """
+
+    beam: int = option(5, "beam size; 1 is greedy search")
+    length_penalty: float = option(0.6, "exponent of the length that divides a hypothesis's log-probability")
+    max_length_ratio: float = option(2.0, "most subwords of a translation per subword of the source")
+    max_length_extra: int = option(10, "most subwords of a translation beyond that")
+
+    def __post_init__(self) -> None:
+        if self.beam < 1:
+            raise UserError(f"transformer: beam must be at least 1, not {self.beam}")
+        if self.max_length_ratio < 0 or self.max_length_extra < 1:
+            raise UserError("transformer: max_length_ratio must be at least 0 and max_length_extra at least 1")
+
+    def length_limit(self, source_length: int, max_positions: int) -> int:
+        """The most subwords, without `</s>`, that a translation may have.
+
+        Rounded up to a multiple of 16: engines that know one limit a call can group sentences by it, and a
+        sentence's translation then does not depend on the others in its batch.
+        """
+        limit = int(self.max_length_ratio * source_length) + self.max_length_extra
+        return min(-(-limit // 16) * 16, max_positions - 1)
+
+
+class Transformer(System):
+    """The autoregressive Transformer."""
+
+    name: ClassVar[str] = "transformer"
+    Settings: ClassVar[type] = TransformerSettings
+    Decoding: ClassVar[type] = TransformerDecoding
+    settings: TransformerSettings
+
+    def build(self) -> MarianMTModel:
+        """A fresh MarianMTModel with random weights (float32)."""
+        model = MarianMTModel(self._config())
+        model.generation_config = self._generation(TransformerDecoding(beam=1))
+        # No target ever holds these: outside the softmax they take no probability and get no gradient. So the pad
+        # row, zero from the start, stays zero (from where CTranslate2 starts decoding), and translations are bare.
+        model.final_logits_bias[0, self._never_targets()] = _NEVER
+        return model
+
+    def load(self, folder: str | Path) -> MarianMTModel:
+        """A trained model from a transformers folder.
+
+        Raises UserError naming the first setting (or the vocabulary) in which the folder's model differs.
+        """
+        found = read_json(Path(folder) / "config.json")
+        if found.get("model_type") != MarianConfig.model_type:
+            raise UserError(f"{folder} holds a {found.get('model_type')} model, not a Transformer (marian)")
+        expected = self._config()
+        for key in _CONFIG_KEYS:
+            if found.get(key) != getattr(expected, key):
+                raise UserError(
+                    f"{folder}: the model has {key} {found.get(key)}, the settings ask for {getattr(expected, key)}"
+                )
+        return MarianMTModel.from_pretrained(folder)
+
+    def validation_decoding(self) -> TransformerDecoding:
+        """Greedy search: it ranks checkpoints as beam search does, at a fraction of the time."""
+        return TransformerDecoding(beam=1)
+
+    def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
+        """Leaves out the pairs that, with the end token, have more subwords than the model has positions."""
+        return {
+            "source too long": source_lengths >= self.settings.max_positions,
+            "target too long": target_lengths >= self.settings.max_positions,
+        }
+
+    def loss(
+        self, model: MarianMTModel, batch: ParallelBatch, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """Label-smoothed cross entropy, the mean over the batch's target tokens, `</s>` included.
+
+        The smoothing spreads over all tokens that can be targets. Figures: `nll`, the same mean without smoothing.
+        """
+        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        source, source_mask = _append(batch.source, batch.source_lengths, end, pad)  # (B, I+1)
+        target, target_mask = _append(batch.target, batch.target_lengths, end, pad)  # (B, J+1)
+        start = F.pad(target[:, :-1], (1, 0), value=pad)
+        # Targets are padded on the right, where the causal mask already hides them: no mask of their own.
+        hidden = model.model(
+            input_ids=source, attention_mask=source_mask, decoder_input_ids=start, use_cache=False
+        ).last_hidden_state
+        hidden, target = hidden[target_mask], target[target_mask]  # (N, d), (N,): no logits for padding
+
+        weight, bias = model.lm_head.weight, model.final_logits_bias[0]
+        nll = F.cross_entropy(F.linear(hidden, weight, bias).float(), target)
+        loss = nll
+        if self.settings.label_smoothing:
+            # Logits are linear in the embeddings, so the mean logit needs no table: it is that of the mean embedding.
+            # Summing all rows and taking the excluded ones off again leaves their gradient at exactly zero.
+            never = self._never_targets()
+            mean = (weight.sum(0) - weight[never].sum(0)) / (len(weight) - len(never))
+            loss = nll + self.settings.label_smoothing * (hidden * (F.embedding(target, weight) - mean)).sum(1).mean()
+        return loss, {"nll": nll.item()}
+
+    @torch.inference_mode()
+    def translate(
+        self, model: MarianMTModel, sources: Sequence[Sequence[int]], decoding: TransformerDecoding
+    ) -> list[list[int]]:
+        """Beam search of transformers with a key-value cache; greedy search where the beam is 1.
+
+        A source longer than the positions is cut, with a warning.
+        """
+        if not sources:
+            return []
+        model.eval()
+        positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
+        sources = cut(sources, positions)
+        rows = [torch.tensor([*source, end]) for source in sources]
+        ids = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(model.device)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(model.device)
+
+        limits = [decoding.length_limit(len(source), positions) for source in sources]
+        generated = model.generate(
+            ids,
+            attention_mask=mask,
+            generation_config=self._generation(decoding, max_new_tokens=min(max(limits) + 1, positions)),
+            logits_processor=[_LengthLimit(limits, decoding.beam, end, model.device)],
+        )
+        return [_bare(row, end) for row in generated[:, 1:].tolist()]
+
+    def _never_targets(self) -> list[int]:
+        return [self.tokenizer.bos_token_id, self.tokenizer.pad_token_id, self.tokenizer.mask_token_id]
+
+    def _config(self) -> MarianConfig:
+        settings, tokenizer = self.settings, self.tokenizer
+        return MarianConfig(
+            vocab_size=len(tokenizer),
+            decoder_vocab_size=len(tokenizer),
+            encoder_layers=settings.encoder_layers,
+            decoder_layers=settings.decoder_layers,
+            d_model=settings.d_model,
+            encoder_ffn_dim=settings.ffn,
+            decoder_ffn_dim=settings.ffn,
+            encoder_attention_heads=settings.heads,
+            decoder_attention_heads=settings.heads,
+            dropout=settings.dropout,
+            attention_dropout=settings.attention_dropout,
+            activation_function=settings.activation,
+            # 0.02 at Transformer-base's width, where it is customary; a narrow model learns far slower from so little.
+            init_std=settings.init_std if settings.init_std is not None else 0.5 * settings.d_model**-0.5,
+            max_position_embeddings=settings.max_positions,
+            scale_embedding=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            decoder_start_token_id=tokenizer.pad_token_id,
+            forced_eos_token_id=None,
+        )
+
+    def _generation(self, decoding: TransformerDecoding, **options: int) -> GenerationConfig:
+        beam = {"length_penalty": decoding.length_penalty, "early_stopping": True} if decoding.beam > 1 else {}
+        return GenerationConfig(
+            num_beams=decoding.beam,
+            do_sample=False,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.tokenizer.eos_token_id,
+            decoder_start_token_id=self.tokenizer.pad_token_id,
+            **beam,
+            **options,
+        )
+
+
+_CONFIG_KEYS = (
+    "vocab_size",
+    "encoder_layers",
+    "decoder_layers",
+    "d_model",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "activation_function",
+    "max_position_embeddings",
+)
+
+
+def cut(sources: Sequence[Sequence[int]], max_positions: int) -> list[Sequence[int]]:
+    """The sources, each cut to the positions that `</s>` leaves; warns of those it cuts."""
+    long = sum(len(source) >= max_positions for source in sources)
+    if long:
+        logger.warning("%d sources have more than %d subwords and are cut", long, max_positions - 1)
+    return [source[: max_positions - 1] for source in sources]
+
+
+class _LengthLimit(LogitsProcessor):
+    """At least one subword, and `</s>` once a sentence has reached its own limit."""
+
+    def __init__(self, limits: Sequence[int], beam: int, end: int, device: torch.device) -> None:
+        self.shortest = min(limits)
+        self.limits = torch.tensor(limits, device=device).repeat_interleave(beam)  # (B * beam,)
+        self.end = end
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        length = input_ids.shape[1] - 1  # the start token is no subword
+        if length == 0:
+            scores[:, self.end] = -torch.inf
+        elif length >= self.shortest:
+            ended = torch.full_like(scores, -torch.inf)
+            ended[:, self.end] = 0
+            scores = torch.where((self.limits <= length)[:, None], ended, scores)
+        return scores
+
+
+def _append(ids: torch.Tensor, lengths: torch.Tensor, end: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Padded ids (B, L) with `end` after each sentence, (B, L+1), and the mask of what is not padding."""
+    places = torch.arange(ids.shape[1] + 1, device=ids.device)
+    ids = F.pad(ids, (0, 1), value=pad).masked_fill(places == lengths[:, None], end)
+    return ids, places <= lengths[:, None]
+
+
+def _bare(ids: list[int], end: int) -> list[int]:
+    return ids[: ids.index(end)] if end in ids else ids

@@ -1,0 +1,180 @@
+"""XLM-D as a system: the decorated model, Algorithm 1 and iterative refinement behind the common interface."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+
+from xlmd.data.batching import ParallelBatch
+from xlmd.decoding import collapse, iterative_refinement
+from xlmd.decorator import upsampled_lengths
+from xlmd.errors import UserError
+from xlmd.model import XLMDForTranslation, decorate
+from xlmd.options import option
+from xlmd.systems.base import System
+from xlmd.training import algorithm1, ctc_objective
+
+
+@dataclass
+class XLMDSettings:
+    """The decorated model and its training objective; docs/readings.md tells where the paper leaves a choice."""
+
+    mlm: str = option("xlm-roberta-base", "pre-trained masked language model: hub name or transformers folder")
+    reset: bool = option(False, "keep the MLM's shape but draw random weights (Table 6, 'Reset')")
+    M: int = option(0, "layer after which the decorator stands, 0..layers (§2.2)")
+    s: float = option(2.0, "upsampling ratio s >= 1 (§2.2)")
+    add_and_scale: bool = option(True, "False: latent transform only, a single-step model ('LT only', Table 2)")
+    gamma: float = option(0.5, "scale of the sum in Eq. 4")
+    initial_sigma: float = option(1.0, "initial σ of the latent transform")
+    normalise_sum: bool = option(True, "embedding LayerNorm after Eq. 4 where M > 0")
+    position_before_transform: bool = option(False, "h⁰ carries its position embedding where M = 0")
+    dropout: float | None = option(None, "dropout rate; the MLM's own if not given")
+    blank: str = option("<s>", "the token that serves as the CTC blank")
+    mask_block: int = option(8, "B, positions a block of the training mask (§2.3)")
+    mask_count_per: Literal["sentence", "block"] = option(
+        "sentence", "whether k ~ U{1..B} is drawn a sentence or a block"
+    )
+    embed_observed_blank: bool = option(True, "show an observed blank as the blank (False: as <mask>)")
+    alignment_dropout: bool = option(False, "dropout in the all-mask pass that the Viterbi alignment comes from")
+    constraint: Literal["token", "state"] = option(
+        "token", "what an observed position fixes: its token or its CTC state"
+    )
+    score_observed: bool = option(True, "whether observed positions' own probabilities stay in the loss")
+    reduction: Literal["mean", "sum"] = option(
+        "mean", "mean over sentences of loss / target length, or sum over tokens"
+    )
+    zero_infinity: bool = option(False, "give an infeasible pair loss 0 instead of leaving it out")
+    all_mask_fraction: float = option(0.0, "share of training, at its start, with all-<mask> input and plain CTC")
+
+
+@dataclass
+class XLMDDecoding:
+    """Options of iterative refinement (§2.3)."""
+
+    iterations: int = option(4, "T, the number of iterations")
+    strategy: Literal["dynamic", "static"] = option("dynamic", "block size: the number of iterations, or static_block")
+    static_block: int = option(8, "positions a block of the static strategy (Table 9)")
+    committed: Literal["keep", "repredict", "remask"] = option("keep", "what becomes of positions once settled")
+
+
+class XLMD(System):
+    name: ClassVar[str] = "xlmd"
+    Settings: ClassVar[type] = XLMDSettings
+    Decoding: ClassVar[type] = XLMDDecoding
+
+    def __init__(self, settings: XLMDSettings, tokenizer) -> None:
+        super().__init__(settings, tokenizer)
+        self.blank = tokenizer.convert_tokens_to_ids(settings.blank)
+        if self.blank is None or (self.blank == tokenizer.unk_token_id and settings.blank != tokenizer.unk_token):
+            raise UserError(f"blank = {settings.blank!r} is not a token of the tokenizer")
+        specials = {tokenizer.pad_token_id, tokenizer.mask_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}
+        self.forbidden = sorted(specials - {self.blank})
+
+    def build(self) -> XLMDForTranslation:
+        settings = self.settings
+        model = decorate(
+            settings.mlm,
+            mask_token_id=self.tokenizer.mask_token_id,
+            reset=settings.reset,
+            dropout=settings.dropout,
+            insertion_layer=settings.M,
+            upsampling_ratio=settings.s,
+            add_and_scale=settings.add_and_scale,
+            gamma=settings.gamma,
+            initial_sigma=settings.initial_sigma,
+            normalise_sum=settings.normalise_sum,
+            position_before_transform=settings.position_before_transform,
+            blank_token_id=self.blank,
+        )
+        if model.config.vocab_size != len(self.tokenizer):
+            raise UserError(
+                f"{settings.mlm} has {model.config.vocab_size} word embeddings but the tokenizer {len(self.tokenizer)} tokens"
+            )
+        return model
+
+    def load(self, folder: str | Path) -> XLMDForTranslation:
+        try:
+            model, report = XLMDForTranslation.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"cannot load an XLM-D model from {folder}: {error}") from error
+        wrong = sorted(report["missing_keys"]) + [key for key, *_ in report["mismatched_keys"]]
+        if wrong:
+            raise UserError(f"{folder} does not hold this model; missing or of another shape: {wrong[:5]}")
+        return model
+
+    def describe(self, model: XLMDForTranslation) -> dict:
+        return asdict(self.settings) | {"layers": model.config.num_hidden_layers}
+
+    def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
+        longest = self._position_limit()
+        alignment = upsampled_lengths(source_lengths + 2, self.settings.s)
+        too_long = (alignment > longest) | (source_lengths + 2 > longest)
+        infeasible = ~too_long & (alignment < target_lengths + repeats)
+        return {
+            f"alignment longer than {longest} positions": too_long,
+            "infeasible for CTC": infeasible & (not self.settings.zero_infinity),
+        }
+
+    def _position_limit(self) -> int:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(self.settings.mlm)
+        return config.max_position_embeddings - config.pad_token_id - 1
+
+    def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`<s> x </s>` of every sentence; source: (B, I) bare and padded. Returns (B, I + 2) and the lengths (B,)."""
+        tokenizer = self.tokenizer
+        padded = torch.nn.functional.pad(source, (1, 1), value=tokenizer.pad_token_id)
+        padded[:, 0] = tokenizer.bos_token_id
+        padded.scatter_(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id)
+        return padded, lengths + 2
+
+    def loss(
+        self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        settings = self.settings
+        source, lengths = self.with_specials(batch.source, batch.source_lengths)
+        pair = (source, lengths, batch.target, batch.target_lengths)
+        common = {"reduction": settings.reduction, "zero_infinity": settings.zero_infinity}
+        if not settings.add_and_scale or progress < settings.all_mask_fraction:
+            loss = ctc_objective(model, *pair, **common)
+        else:
+            loss = algorithm1(
+                model,
+                *pair,
+                block=settings.mask_block,
+                generator=generator,
+                count_per=settings.mask_count_per,
+                embed_blank=settings.embed_observed_blank,
+                alignment_dropout=settings.alignment_dropout,
+                constraint=settings.constraint,
+                score_observed=settings.score_observed,
+                **common,
+            )
+        sigma = getattr(model, "module", model).latent_transform.sigma
+        return loss, {"sigma": float(sigma.detach())}
+
+    def translate(
+        self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
+    ) -> list[list[int]]:
+        device = model.latent_transform.sigma.device
+        lengths = torch.tensor([len(source) for source in sources])
+        padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
+        for row, source in zip(padded, sources, strict=True):
+            row[: len(source)] = torch.as_tensor(source)
+        source, lengths = self.with_specials(padded, lengths)
+        alignment, lengths = iterative_refinement(
+            model,
+            source.to(device),
+            lengths.to(device),
+            iterations=decoding.iterations if self.settings.add_and_scale else 1,
+            strategy=decoding.strategy,
+            static_block=decoding.static_block,
+            committed=decoding.committed,
+            forbidden=self.forbidden,
+        )
+        return collapse(alignment, lengths, self.blank)

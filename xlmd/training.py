@@ -1,0 +1,114 @@
+"""Algorithm 1 of the paper (§2.3): one update's loss, line by line."""
+
+import torch
+
+from xlmd.ctc import linear_ctc_best_path, linear_ctc_loss
+from xlmd.masking import block_mask
+from xlmd.model import XLMDForTranslation
+
+
+@torch.no_grad()
+def best_alignment(
+    model: XLMDForTranslation,
+    source: torch.Tensor,
+    source_lengths: torch.Tensor,
+    target: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    dropout: bool = False,
+) -> torch.Tensor:
+    """Lines 4 and 6: a ← argmax over Γ(y) of P(a | x, a′), a′ all <mask>.
+
+    source: (B, I), target: (B, J), lengths: (B,), all int64. dropout: leave dropout as in training. Returns (B, T) int64,
+    −1 beyond a sentence's T. The V-wide projection is never formed: a path's score needs the target's labels alone.
+    """
+    training = model.training
+    model.train(training and dropout)
+    hidden, lengths = model(source, source_lengths)
+    model.train(training)
+    head = model.lm_head.decoder
+    return linear_ctc_best_path(
+        hidden, head.weight, target, lengths, target_lengths, bias=head.bias, blank=model.config.blank_token_id
+    ).tokens
+
+
+def masked_alignment(
+    alignment: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    mask_token: int,
+    blank: int,
+    embed_blank: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Line 8: ā ← mask(a), as the model's input and as the constraint of the loss.
+
+    alignment: (B, T) int64, −1 as padding; mask: (B, T) bool, True = hidden. embed_blank: whether an observed blank is
+    shown to the model as the blank or as <mask>. Returns input ids (B, T) and observed (B, T), −1 where free.
+    """
+    observed = alignment.masked_fill(mask, -1)
+    shown = observed if embed_blank else observed.masked_fill(observed == blank, -1)
+    return shown.masked_fill(shown < 0, mask_token), observed
+
+
+def ctc_objective(
+    model: torch.nn.Module,
+    source: torch.Tensor,
+    source_lengths: torch.Tensor,
+    target: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    alignment: torch.Tensor | None = None,
+    observed: torch.Tensor | None = None,
+    constraint: str = "token",
+    score_observed: bool = True,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> torch.Tensor:
+    """Line 10: −log P(y | x, ā), the constrained CTC loss; without `observed` the plain one of Eq. 3.
+
+    alignment: (B, T) input ids (None: all <mask>); observed: (B, T), −1 = free. `model` may be wrapped (DDP).
+    """
+    decorated = getattr(model, "module", model)
+    hidden, lengths = model(source, source_lengths, alignment)
+    head = decorated.lm_head.decoder
+    return linear_ctc_loss(
+        hidden,
+        head.weight,
+        target,
+        lengths,
+        target_lengths,
+        bias=head.bias,
+        blank=decorated.config.blank_token_id,
+        reduction=reduction,
+        zero_infinity=zero_infinity,
+        observed=observed,
+        constraint=constraint,
+        score_observed=score_observed,
+    )
+
+
+def algorithm1(
+    model: torch.nn.Module,
+    source: torch.Tensor,
+    source_lengths: torch.Tensor,
+    target: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    block: int,
+    generator: torch.Generator,
+    count_per: str = "sentence",
+    embed_blank: bool = True,
+    alignment_dropout: bool = False,
+    **objective: object,
+) -> torch.Tensor:
+    """The loss of one update of Algorithm 1, a scalar. objective: further options of `ctc_objective`."""
+    decorated = getattr(model, "module", model)
+    config = decorated.config
+    a = best_alignment(decorated, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
+    mask = block_mask((a >= 0).sum(dim=1), block, generator, count_per)
+    shown, observed = masked_alignment(
+        a, mask, mask_token=config.mask_token_id, blank=config.blank_token_id, embed_blank=embed_blank
+    )
+    return ctc_objective(
+        model, source, source_lengths, target, target_lengths, alignment=shown, observed=observed, **objective
+    )
