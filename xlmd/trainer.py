@@ -201,7 +201,7 @@ def fit(
     bare = model
     model.to(accelerator.device)
     state = checkpoints.load()
-    step, best = 0, []
+    step, best, running, counted = 0, [], 0.0, 0
     if state:
         load_weights(bare, state["model"])
         optimiser.load_state_dict(state["optimiser"])
@@ -211,13 +211,12 @@ def fit(
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"]:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        step, best = state["step"], state["best"]
+        step, best, running, counted = (state[name] for name in ("step", "best", "running", "counted"))
         logger.info("continuing from the checkpoint of step %d", step)
     model, optimiser = accelerator.prepare(model, optimiser)
     curves = Curves(folder / "curves.csv", step)
     batches = iter(stream)
     bar = progress_bar(total=settings.steps, initial=step, desc=description, unit="step")
-    running, counted = 0.0, 0
     model.train()
     while step < settings.steps:
         progress = step / settings.steps
@@ -269,6 +268,8 @@ def fit(
                 {
                     "step": step,
                     "best": best,
+                    "running": running,
+                    "counted": counted,
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
                     "stream": stream.state_dict(),

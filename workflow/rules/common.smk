@@ -14,7 +14,7 @@ def check_config(config):
     """Stop at once on an unknown key or a bad value, naming it."""
     folder = Path(workflow.basedir) / "schemas"
     schema = yaml.safe_load((folder / "config.schema.yaml").read_text())
-    schema["$defs"] |= yaml.safe_load((folder / "settings.schema.yaml").read_text())
+    schema["$defs"] = yaml.safe_load((folder / "settings.schema.yaml").read_text())
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if errors:
         worst = jsonschema.exceptions.best_match(errors)
@@ -27,11 +27,15 @@ def check_config(config):
                 f"corpora has {sorted(config['corpora'])}"
             )
     if config["latency"]["direction"] not in DIRECTIONS:
-        raise WorkflowError(f"config, at latency.direction: {config['latency']['direction']} is not among directions")
+        raise WorkflowError(
+            f"config, at latency.direction: {config['latency']['direction']} is not among directions"
+        )
     layers = config["mlm"]["shape"].get("layers", 12)
     for m in config["table1"]["M"]:
         if config["mlm"]["source"] == "pretrain" and m > layers:
-            raise WorkflowError(f"config, at table1.M: M = {m}, but the model has {layers} layers")
+            raise WorkflowError(
+                f"config, at table1.M: M = {m}, but the model has {layers} layers"
+            )
 
 
 DIRECTIONS = {entry["pair"]: entry["corpus"] for entry in config["directions"]}
@@ -39,8 +43,16 @@ check_config(config)
 
 R = config["results"]
 RUN = f"{R}/runs/{{direction}}/{{system}}-{{data}}{{overrides}}"
-TOKENIZER = f"{R}/tokenizer" if config["tokenizer"]["source"] == "train" else config["tokenizer"]["source"]
-MLM = f"{R}/mlm/model" if config["mlm"]["source"] == "pretrain" else config["mlm"]["source"]
+TOKENIZER = (
+    f"{R}/tokenizer"
+    if config["tokenizer"]["source"] == "train"
+    else config["tokenizer"]["source"]
+)
+MLM = (
+    f"{R}/mlm/model"
+    if config["mlm"]["source"] == "pretrain"
+    else config["mlm"]["source"]
+)
 
 
 wildcard_constraints:
@@ -76,7 +88,9 @@ def corpus(direction):
     for name, entry in config["corpora"].items():
         if set(languages(direction)) <= set(entry["languages"]):
             return name
-    raise WorkflowError(f"no corpus in the configuration has both languages of {direction}")
+    raise WorkflowError(
+        f"no corpus in the configuration has both languages of {direction}"
+    )
 
 
 def text(direction, split, side, raw=False):
@@ -97,7 +111,9 @@ def encoded_files(prefix):
 def training_data(direction, data):
     """The encoded training pairs of a run: as they are in the corpus, or with the teacher's translations."""
     if data == "distilled":
-        return [f"{R}/distilled/{direction}/train.{side}" for side in ("source", "target")]
+        return [
+            f"{R}/distilled/{direction}/train.{side}" for side in ("source", "target")
+        ]
     return [encoded(direction, "train", side) for side in (0, 1)]
 
 
@@ -110,12 +126,16 @@ def flags(*settings):
     """Settings as command-line flags; later mappings win."""
     merged = {key: value for mapping in settings for key, value in mapping.items()}
     return " ".join(
-        f"--{key} {shlex.quote(str(value))}" for key, value in merged.items() if value is not None
+        f"--{key} {shlex.quote(str(value))}"
+        for key, value in merged.items()
+        if value is not None
     )
 
 
 def run_name(system, data, **settings):
-    return f"{system}-{data}" + "".join(f"-{key}={value}" for key, value in settings.items())
+    return f"{system}-{data}" + "".join(
+        f"-{key}={value}" for key, value in settings.items()
+    )
 
 
 def decode_name(**options):
@@ -127,8 +147,12 @@ def training_flags(wildcards):
     entry = config["systems"][wildcards.system]
     own = {"mlm": MLM} if wildcards.system == "xlmd" else {}
     common = {"seed": config["seed"], "device": config["device"]}
-    return flags(common, own, entry["settings"], entry["trainer"], overrides(wildcards.overrides))
+    return flags(
+        common, own, entry["settings"], entry["trainer"], overrides(wildcards.overrides)
+    )
 
 
 def decoding_flags(wildcards):
-    return flags(config["systems"][wildcards.system]["decoding"], overrides(wildcards.decoding))
+    return flags(
+        config["systems"][wildcards.system]["decoding"], overrides(wildcards.decoding)
+    )

@@ -10,31 +10,33 @@ def files_entry(wildcards):
     files = config["corpora"][wildcards.corpus]["files"]
     name = f"{wildcards.split}.{wildcards.language}"
     if name not in files:
-        raise WorkflowError(f"config, at corpora.{wildcards.corpus}.files: no entry for {name}")
+        raise WorkflowError(
+            f"config, at corpora.{wildcards.corpus}.files: no entry for {name}"
+        )
     return files[name]
 
 
 rule generate_phrasebook:
-    output:
-        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
-    wildcard_constraints:
-        corpus=of_kind("phrasebook"),
     input:
         lexicons=sorted(str(path) for path in Path("resources/phrasebook").glob("*.*")),
-    params:
-        size=lambda w: config["corpora"][w.corpus]["sizes"][w.split],
-        seed=lambda w: config["corpora"][w.corpus]["seed"],
-        code=code_version("phrasebook"),
+    output:
+        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
     log:
         f"{R}/logs/phrasebook/{{corpus}}.{{split}}.{{language}}.log",
     benchmark:
         f"{R}/benchmarks/phrasebook/{{corpus}}.{{split}}.{{language}}.tsv"
+    wildcard_constraints:
+        corpus=of_kind("phrasebook"),
+    conda:
+        "../envs/xlmd.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        "../envs/xlmd.yaml"
+    params:
+        size=lambda w: config["corpora"][w.corpus]["sizes"][w.split],
+        seed=lambda w: config["corpora"][w.corpus]["seed"],
+        code=code_version("phrasebook"),
     shell:
         "xlmd phrasebook --language {wildcards.language} --split {wildcards.split} --size {params.size}"
         " --seed {params.seed} --out {output} 2>&1 | tee {log}"
@@ -43,25 +45,25 @@ rule generate_phrasebook:
 rule download:
     output:
         f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+    log:
+        f"{R}/logs/download/{{corpus}}.{{split}}.{{language}}.log",
+    benchmark:
+        f"{R}/benchmarks/download/{{corpus}}.{{split}}.{{language}}.tsv"
     wildcard_constraints:
         corpus=of_kind("files"),
+    retries: 2
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
     params:
         url=lambda w: files_entry(w)["url"],
         sha256=lambda w: flags({"sha256": files_entry(w).get("sha256")}),
         mirror=lambda w: flags({"mirror": config["mirror"]}),
         mirror_path=lambda w: f"{w.corpus}/{files_entry(w)['url'].rsplit('/', 1)[-1]}",
         code=code_version("fetch"),
-    log:
-        f"{R}/logs/download/{{corpus}}.{{split}}.{{language}}.log",
-    benchmark:
-        f"{R}/benchmarks/download/{{corpus}}.{{split}}.{{language}}.tsv"
-    retries: 2
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=240,
-    conda:
-        "../envs/xlmd.yaml"
     shell:
         "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.mirror} {params.sha256}"
         " --out {output} 2>&1 | tee {log}"
@@ -72,23 +74,31 @@ rule preprocess:
         first=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{first}}",
         second=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{second}}",
     output:
-        multiext(f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}", ".{first}", ".{second}"),
-        multiext(f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}.raw", ".{first}", ".{second}"),
+        multiext(
+            f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}",
+            ".{first}",
+            ".{second}",
+        ),
+        multiext(
+            f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}.raw",
+            ".{first}",
+            ".{second}",
+        ),
         counts=f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}.json",
-    params:
-        folder=f"{R}/corpora/{{corpus}}/{{first}}-{{second}}",
-        tokenize=config["preprocessing"]["tokenize"],
-        code=code_version("preprocess"),
     log:
         f"{R}/logs/preprocess/{{corpus}}.{{first}}-{{second}}.{{split}}.log",
     benchmark:
         f"{R}/benchmarks/preprocess/{{corpus}}.{{first}}-{{second}}.{{split}}.tsv"
+    conda:
+        "../envs/xlmd.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=600,
-    conda:
-        "../envs/xlmd.yaml"
+    params:
+        folder=f"{R}/corpora/{{corpus}}/{{first}}-{{second}}",
+        tokenize=config["preprocessing"]["tokenize"],
+        code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
         " --target-language {wildcards.second} --split {wildcards.split} --tokenize {params.tokenize}"
@@ -100,19 +110,19 @@ rule preprocess_monolingual:
         f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
     output:
         f"{R}/corpora/{{corpus}}/monolingual/{{split}}.{{language}}",
-    params:
-        tokenize=config["preprocessing"]["tokenize"],
-        code=code_version("preprocess"),
     log:
         f"{R}/logs/preprocess/{{corpus}}.{{split}}.{{language}}.log",
     benchmark:
         f"{R}/benchmarks/preprocess/{{corpus}}.{{split}}.{{language}}.tsv"
+    conda:
+        "../envs/xlmd.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=600,
-    conda:
-        "../envs/xlmd.yaml"
+    params:
+        tokenize=config["preprocessing"]["tokenize"],
+        code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input} --language {wildcards.language} --tokenize {params.tokenize}"
         " --out {output} 2>&1 | tee {log}"

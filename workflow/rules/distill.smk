@@ -14,23 +14,23 @@ rule distill:
             for part in ("ids", "offsets")
         ],
         counts=f"{R}/distilled/{{direction}}/distillation.json",
+    log:
+        f"{R}/logs/distill/{{direction}}.log",
+    benchmark:
+        f"{R}/benchmarks/distill/{{direction}}.tsv"
+    priority: 8
+    conda:
+        "../envs/xlmd.yaml"
+    threads: config["distillation"]["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=2880,
+        gpu=1,
     params:
         source=lambda w: encoded(w.direction, "train", 0),
         folder=f"{R}/distilled/{{direction}}",
         flags=flags(config["distillation"], {"device": config["device"]}),
         code=code_version("distil"),
-    log:
-        f"{R}/logs/distill/{{direction}}.log",
-    benchmark:
-        f"{R}/benchmarks/distill/{{direction}}.tsv"
-    threads: config["distillation"]["threads"]
-    priority: 8
-    resources:
-        mem_mb=2000,
-        runtime=2880,
-        gpu=1,
-    conda:
-        "../envs/xlmd.yaml"
     shell:
         "xlmd distil --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
         " 2>&1 | tee {log}"

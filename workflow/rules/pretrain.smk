@@ -13,6 +13,19 @@ if config["mlm"]["source"] == "pretrain":
         output:
             directory(MLM),
             f"{R}/mlm/run.json",
+        log:
+            f"{R}/logs/mlm.log",
+        benchmark:
+            f"{R}/benchmarks/mlm.tsv"
+        # First in the queue: everything but the teachers waits for it.
+        priority: 10
+        conda:
+            "../envs/xlmd.yaml"
+        threads: config["mlm"]["trainer"]["threads"]
+        resources:
+            mem_mb=4000,
+            runtime=2880,
+            gpu=1,
         params:
             flags=flags(
                 {"seed": config["seed"], "device": config["device"]},
@@ -20,23 +33,11 @@ if config["mlm"]["source"] == "pretrain":
                 config["mlm"]["trainer"],
             ),
             texts=[
-                f"{language}={R}/encoded/{pretraining_text(language)}" for language in PRETRAINING_LANGUAGES
+                f"{language}={R}/encoded/{pretraining_text(language)}"
+                for language in PRETRAINING_LANGUAGES
             ],
             tokenizer=TOKENIZER,
             code=code_version("pretrain"),
-        log:
-            f"{R}/logs/mlm.log",
-        benchmark:
-            f"{R}/benchmarks/mlm.tsv"
-        threads: config["mlm"]["trainer"]["threads"]
-        # First in the queue: everything but the teachers waits for it.
-        priority: 10
-        resources:
-            mem_mb=4000,
-            runtime=2880,
-            gpu=1,
-        conda:
-            "../envs/xlmd.yaml"
         shell:
             "xlmd pretrain {params.flags} --tokenizer {params.tokenizer:q} --text {params.texts}"
             " --out {R}/mlm 2>&1 | tee {log}"

@@ -9,19 +9,19 @@ rule score:
         raw_references=lambda w: text(w.direction, "test", 1, raw=True),
     output:
         f"{RUN}/decodes/{{decoding}}/test.score.json",
-    params:
-        language=lambda w: languages(w.direction)[1],
-        code=code_version("score"),
     log:
         f"{R}/logs/score/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.log",
     benchmark:
         f"{R}/benchmarks/score/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.tsv"
+    conda:
+        "../envs/xlmd.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
-    conda:
-        "../envs/xlmd.yaml"
+    params:
+        language=lambda w: languages(w.direction)[1],
+        code=code_version("score"),
     shell:
         "xlmd score --hypotheses {input.hypotheses} --references {input.references}"
         " --raw-references {input.raw_references} --sources {input.sources} --language {params.language}"

@@ -13,28 +13,40 @@ def table1_decodes():
         yield direction, run_name("transformer", "original"), beam
         for m in entry["M"]:
             for iterations in entry["iterations"]:
-                yield direction, run_name("xlmd", "distilled", M=m, s=entry["s"]), decode_name(iterations=iterations)
+                yield direction, run_name(
+                    "xlmd", "distilled", M=m, s=entry["s"]
+                ), decode_name(iterations=iterations)
 
 
 def table1_timings():
     timed = config["latency"]["direction"]
-    cells = [f"{R}/runs/{d}/{run}/decodes/{decoding}" for d, run, decoding in table1_decodes() if d == timed]
-    return [f"{cell}/latency.json" for cell in [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]]
+    cells = [
+        f"{R}/runs/{d}/{run}/decodes/{decoding}"
+        for d, run, decoding in table1_decodes()
+        if d == timed
+    ]
+    return [
+        f"{cell}/latency.json"
+        for cell in [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
+    ]
 
 
-TABLE1_CELLS = [f"{R}/runs/{d}/{run}/decodes/{decoding}/test" for d, run, decoding in table1_decodes()]
+TABLE1_CELLS = [
+    f"{R}/runs/{d}/{run}/decodes/{decoding}/test"
+    for d, run, decoding in table1_decodes()
+]
 
 
 rule resolve_config:
     output:
         f"{R}/config.yaml",
-    params:
-        config=json.dumps(config),
-        code=code_version("resolve"),
     log:
         f"{R}/logs/config.log",
     conda:
         "../envs/xlmd.yaml"
+    params:
+        config=json.dumps(config),
+        code=code_version("resolve"),
     shell:
         "xlmd resolve --config {params.config:q} --out {output} 2>&1 | tee {log}"
 
@@ -58,20 +70,20 @@ rule table1:
         md=f"{R}/table1.md",
         provenance=f"{R}/provenance/table1.json",
         index=f"{R}/provenance/table1.index.json",
-    params:
-        direction=config["latency"]["direction"],
-        engine_timings=[path for path in table1_timings() if "engine=" in path],
-        code=code_version("table1"),
     log:
         f"{R}/logs/table1.log",
     benchmark:
         f"{R}/benchmarks/table1.tsv"
+    conda:
+        "../envs/xlmd.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/xlmd.yaml"
+    params:
+        direction=config["latency"]["direction"],
+        engine_timings=[path for path in table1_timings() if "engine=" in path],
+        code=code_version("table1"),
     shell:
         "xlmd table1 --paper {input.paper} --config {input.config} --decodes {input.decodes} {params.engine_timings}"
         " --corpora {input.corpora} --latency-direction {params.direction} --index {output.index}"

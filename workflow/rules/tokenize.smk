@@ -12,23 +12,26 @@ if config["tokenizer"]["source"] == "train":
 
     rule train_tokenizer:
         input:
-            [f"{R}/corpora/{pretraining_text(language)}" for language in PRETRAINING_LANGUAGES],
+            [
+                f"{R}/corpora/{pretraining_text(language)}"
+                for language in PRETRAINING_LANGUAGES
+            ],
         output:
             directory(TOKENIZER),
-        params:
-            vocabulary=config["tokenizer"]["vocabulary"],
-            seed=config["seed"],
-            code=code_version("tokenizer"),
         log:
             f"{R}/logs/tokenizer.log",
         benchmark:
             f"{R}/benchmarks/tokenizer.tsv"
+        conda:
+            "../envs/xlmd.yaml"
         threads: 1
         resources:
             mem_mb=4000,
             runtime=60,
-        conda:
-            "../envs/xlmd.yaml"
+        params:
+            vocabulary=config["tokenizer"]["vocabulary"],
+            seed=config["seed"],
+            code=code_version("tokenizer"),
         shell:
             "xlmd tokenizer --text {input} --vocabulary {params.vocabulary} --seed {params.seed}"
             " --out {output} 2>&1 | tee {log}"
@@ -40,19 +43,19 @@ rule encode:
         tokenizer=built(TOKENIZER),
     output:
         multiext(f"{R}/encoded/{{text}}", ".ids.npy", ".offsets.npy"),
-    params:
-        tokenizer=TOKENIZER,
-        prefix=f"{R}/encoded/{{text}}",
-        code=code_version("encode"),
     log:
         f"{R}/logs/encode/{{text}}.log",
     benchmark:
         f"{R}/benchmarks/encode/{{text}}.tsv"
+    conda:
+        "../envs/xlmd.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=240,
-    conda:
-        "../envs/xlmd.yaml"
+    params:
+        tokenizer=TOKENIZER,
+        prefix=f"{R}/encoded/{{text}}",
+        code=code_version("encode"),
     shell:
         "xlmd encode --text {input.text} --tokenizer {params.tokenizer:q} --out {params.prefix} 2>&1 | tee {log}"

@@ -4,7 +4,9 @@
 rule train:
     input:
         pairs=lambda w: [
-            path for prefix in training_data(w.direction, w.data) for path in encoded_files(prefix)
+            path
+            for prefix in training_data(w.direction, w.data)
+            for path in encoded_files(prefix)
         ],
         dev=lambda w: encoded_files(encoded(w.direction, "dev", 0)),
         reference=lambda w: text(w.direction, "dev", 1),
@@ -13,6 +15,19 @@ rule train:
     output:
         model=directory(f"{RUN}/model"),
         record=f"{RUN}/run.json",
+    log:
+        f"{R}/logs/train/{{direction}}/{{system}}-{{data}}{{overrides}}.log",
+    benchmark:
+        f"{R}/benchmarks/train/{{direction}}/{{system}}-{{data}}{{overrides}}.tsv"
+    # Teachers before students, so that no core waits for a distillation.
+    priority: 5
+    conda:
+        "../envs/xlmd.yaml"
+    threads: lambda w: config["systems"][w.system]["trainer"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=2880,
+        gpu=1,
     params:
         flags=training_flags,
         folder=RUN,
@@ -21,19 +36,6 @@ rule train:
         dev=lambda w: encoded(w.direction, "dev", 0),
         tokenizer=TOKENIZER,
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
-    log:
-        f"{R}/logs/train/{{direction}}/{{system}}-{{data}}{{overrides}}.log",
-    benchmark:
-        f"{R}/benchmarks/train/{{direction}}/{{system}}-{{data}}{{overrides}}.tsv"
-    threads: lambda w: config["systems"][w.system]["trainer"]["threads"]
-    # Teachers before students, so that no core waits for a distillation.
-    priority: 5
-    resources:
-        mem_mb=4000,
-        runtime=2880,
-        gpu=1,
-    conda:
-        "../envs/xlmd.yaml"
     shell:
         "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
         " --tokenizer {params.tokenizer:q} --source {params.source} --target {params.target}"

@@ -102,7 +102,7 @@ struct Emissions {
     int64_t blank_stride;
 };
 
-void read_scores(const Batch& batch, const Group& group, int32_t t, const Emissions& out, int32_t* broken) {
+XLMD_CLONES void read_scores(const Batch& batch, const Group& group, int32_t t, const Emissions& out, int32_t* broken) {
     for (int lane = 0; lane < LANES; ++lane) {
         if (t >= group.length[lane]) {  // nothing is read from here on: any finite value does
             for (int32_t k = 0; k < group.max_labels; ++k) out.label[k * LANES + lane] = 0.f;
@@ -339,6 +339,17 @@ void start_row(const Group& group, const Row& row) {
     if (group.max_labels) std::fill(row.label, row.label + LANES, 0.f);
 }
 
+// One row of -gamma. Labels may repeat, so they add up.
+void write_gradient(const Batch& batch, int64_t b, int32_t labels, const float* gamma, float blank_gamma, float scale,
+                    float* out) {
+    const int64_t* label = batch.labels + b * batch.max_labels;
+    // Rows of a group's sentences are far apart: too many streams for the processor to prefetch by itself.
+    for (int64_t i = 0; i < std::min<int64_t>(batch.columns, 512); i += 16) __builtin_prefetch(out - batch.columns + i, 1);
+    std::memset(out, 0, sizeof(float) * batch.columns);
+    for (int32_t k = 0; k < labels; ++k) out[label[k]] += gamma[k * LANES] * scale;
+    out[batch.blank] = blank_gamma * scale;
+}
+
 void forward_backward_group(const Batch& batch, const Group& group, const Workspace& work, float* losses,
                             float* gradient) {
     const bool by_state = batch.observed && batch.by_state;
@@ -413,14 +424,12 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
             if (t >= group.length[lane]) continue;
             const int64_t b = group.sentence[lane];
             float* out = gradient + (batch.first_rows[b] + t) * batch.columns;
-            std::fill(out, out + batch.columns, broken[lane] ? NAN_F : 0.f);
             const bool unscored =
                 batch.observed && !batch.score_observed && batch.observed[b * batch.length + t] >= 0;
-            if (broken[lane] || unscored || likelihood[lane] < POSSIBLE) continue;
-            const float scale = -1.f / total[lane];
-            const int64_t* label = batch.labels + b * batch.max_labels;
-            out[batch.blank] = blank_gamma[lane] * scale;
-            for (int32_t k = 0; k < group.labels[lane]; ++k) out[label[k]] += work.gamma[k * LANES + lane] * scale;
+            if (broken[lane] || unscored || likelihood[lane] < POSSIBLE)
+                std::fill(out, out + batch.columns, broken[lane] ? NAN_F : 0.f);
+            else
+                write_gradient(batch, b, group.labels[lane], work.gamma + lane, blank_gamma[lane], -1.f / total[lane], out);
         }
     }
 }

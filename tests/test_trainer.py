@@ -1,0 +1,180 @@
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from xlmd.errors import UserError
+from xlmd.trainer import TrainerSettings, average_weights, fit, make_accelerator, weights_of
+
+SETTINGS = TrainerSettings(
+    steps=20, peak_lr=1e-2, warmup_steps=5, schedule="linear", validate_every=4, checkpoint_every=6, log_every=5,
+    average=2, device="cpu",
+)  # fmt: skip
+
+
+class Killed(Exception):
+    pass
+
+
+
+
+class Numbers:
+    """An endless stream of random token batches that can be resumed."""
+
+    def __init__(self, seed=0):
+        self.seed, self.position = seed, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.position += 1
+        return torch.randint(4, 30, (3, 6), generator=torch.Generator().manual_seed(self.seed + self.position))
+
+    def set_progress(self, fraction):
+        self.fraction = fraction
+
+    def state_dict(self):
+        return {"position": self.position}
+
+    def load_state_dict(self, state):
+        self.position = state["position"]
+
+
+def model():
+    return XLMRobertaForMaskedLM(
+        XLMRobertaConfig(
+            vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+            max_position_embeddings=20,
+        )
+    )  # fmt: skip
+
+
+def reconstruct(model, batch, progress, generator):
+    """Predict tokens from a noisy copy, with dropout: uses every source of randomness that the loop must restore."""
+    noise = torch.randint(4, 30, batch.shape, generator=generator)
+    hidden = torch.where(torch.rand(batch.shape, generator=generator) < 0.5, noise, batch)
+    return torch.nn.functional.cross_entropy(model(hidden).logits.flatten(0, 1), batch.flatten()), {"progress": progress}
+
+
+def run(folder, settings=SETTINGS, loss=reconstruct, **options):
+    accelerator = make_accelerator(settings)
+    trained = model()
+    options.setdefault("validate", lambda m: {"bleu": float(m.lm_head.bias.sum())})
+    result = fit(trained, loss, Numbers(), settings, folder, accelerator=accelerator, **options)
+    return trained, result
+
+
+def killed_at(step):
+    calls = []
+
+    def loss(*arguments):
+        calls.append(1)
+        if len(calls) > step:
+            raise Killed
+        return reconstruct(*arguments)
+
+    return loss
+
+
+def equal(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+
+
+def test_two_runs_with_one_seed_give_bitwise_the_same_weights(tmp_path):
+    first, second = run(tmp_path / "a")[0], run(tmp_path / "b")[0]
+    assert equal(first, second)
+    assert not equal(first, run(tmp_path / "c", replace(SETTINGS, seed=2))[0])
+
+
+@pytest.mark.parametrize("step", [0, 3, 7, 13, 19])
+def test_a_killed_run_continues_to_bitwise_the_same_weights_and_curves(tmp_path, step):
+    whole, _ = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", loss=killed_at(step))
+    continued, _ = run(tmp_path / "killed")
+    assert equal(whole, continued)
+    assert (tmp_path / "whole/curves.csv").read_text() == (tmp_path / "killed/curves.csv").read_text()
+
+
+def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", loss=killed_at(13))
+    other = replace(SETTINGS, peak_lr=2e-2)
+    assert equal(run(tmp_path / "killed", other)[0], run(tmp_path / "fresh", other)[0])
+
+
+def test_a_checkpoint_of_other_data_is_not_continued(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", loss=killed_at(13), identity={"inputs": "one"})
+    continued = run(tmp_path / "killed", identity={"inputs": "another"})[0]
+    assert equal(continued, run(tmp_path / "fresh")[0])
+
+
+def test_a_damaged_checkpoint_is_named_and_not_executed(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, loss=killed_at(13))
+    state = tmp_path / "checkpoints/latest/state.pt"
+    state.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    with pytest.raises(UserError, match="state.pt"):
+        run(tmp_path)
+
+
+def test_the_saved_model_is_the_average_of_the_best_checkpoints(tmp_path):
+    seen = {}
+
+    def validate(m):
+        value = [3.0, 1.0, 5.0, 2.0, 0.0][len(seen)]
+        seen[value] = {name: tensor.clone() for name, tensor in weights_of(m).items()}
+        return {"bleu": value}
+
+    trained, result = run(tmp_path, validate=validate)
+    assert [entry["bleu"] for entry in result["best"]] == [5.0, 3.0]
+    for name, tensor in weights_of(trained).items():
+        torch.testing.assert_close(tensor, (seen[5.0][name] + seen[3.0][name]) / 2)
+    assert not (tmp_path / "checkpoints").exists() and (tmp_path / "model/model.safetensors").exists()
+
+
+def test_averaging_one_file_gives_its_weights_back(tmp_path):
+    trained, _ = run(tmp_path, replace(SETTINGS, average=1))
+    averaged = average_weights([tmp_path / "model/model.safetensors"])
+    assert all(torch.equal(tensor, averaged[name]) for name, tensor in weights_of(trained).items() if name in averaged)
+
+
+def test_curves_hold_loss_learning_rate_and_validation(tmp_path):
+    run(tmp_path)
+    with (tmp_path / "curves.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert {"loss", "lr", "gradient_norm", "progress", "bleu"} == {row["name"] for row in rows}
+    assert [int(row["step"]) for row in rows if row["name"] == "bleu"] == [4, 8, 12, 16, 20]
+    losses = [float(row["value"]) for row in rows if row["name"] == "loss"]
+    assert len(losses) == 4 and losses[-1] < losses[0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
+    calls = []
+
+    def loss(*arguments):
+        calls.append(1)
+        value, figures = reconstruct(*arguments)
+        return (value * float("nan") if len(calls) == 8 else value), figures
+
+    with pytest.raises(UserError, match=r"nan.* at step 8; last good checkpoint: .*latest"):
+        run(tmp_path, loss=loss)
+
+
+def test_accumulation_over_two_batches_is_one_step_with_both(tmp_path):
+    settings = replace(SETTINGS, accumulation=2, average=0)
+    positions = []
+
+    def loss(model, batch, progress, generator):
+        positions.append(progress)
+        return reconstruct(model, batch, progress, generator)
+
+    _, result = run(tmp_path, settings, loss, validate=None)
+    assert result["steps"] == 20 and len(positions) == 40
+    assert positions[0] == positions[1] == 0.0 and positions[2] == positions[3] == 1 / 20
+    assert json.dumps(result)
