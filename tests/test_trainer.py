@@ -19,8 +19,6 @@ class Killed(Exception):
     pass
 
 
-
-
 class Numbers:
     """An endless stream of random token batches that can be resumed."""
 
@@ -57,13 +55,14 @@ def reconstruct(model, batch, progress, generator):
     """Predict tokens from a noisy copy, with dropout: uses every source of randomness that the loop must restore."""
     noise = torch.randint(4, 30, batch.shape, generator=generator)
     hidden = torch.where(torch.rand(batch.shape, generator=generator) < 0.5, noise, batch)
-    return torch.nn.functional.cross_entropy(model(hidden).logits.flatten(0, 1), batch.flatten()), {"progress": progress}
+    logits = model(hidden).logits.flatten(0, 1)
+    return torch.nn.functional.cross_entropy(logits, batch.flatten()), {"progress": progress}
 
 
 def run(folder, settings=SETTINGS, loss=reconstruct, **options):
     accelerator = make_accelerator(settings)
     trained = model()
-    options.setdefault("validate", lambda m: {"bleu": float(m.lm_head.bias.sum())})
+    options.setdefault("validate", lambda m: {"bleu": m.lm_head.bias.sum().item()})
     result = fit(trained, loss, Numbers(), settings, folder, accelerator=accelerator, **options)
     return trained, result
 
@@ -81,7 +80,8 @@ def killed_at(step):
 
 
 def equal(first, second):
-    return all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_two_runs_with_one_seed_give_bitwise_the_same_weights(tmp_path):

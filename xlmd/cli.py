@@ -38,6 +38,13 @@ def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
     return list(parser.parse_args_into_dataclasses(args=list(argv), look_for_args_file=False))
 
 
+_DECODER = {
+    "defaults": {"type": json.loads, "default": {}, "help": "JSON: {system: options} beside those of a name"},
+    "device": {"default": "auto", "choices": ["auto", "cpu"]},
+    "threads": {"type": int, "default": 1},
+}
+
+
 def phrasebook(argv: Sequence[str]) -> None:
     """Generate one language's side of one split of the phrasebook corpus."""
     from pathlib import Path
@@ -134,7 +141,7 @@ def pretrain(argv: Sequence[str]) -> None:
 
 
 def train(argv: Sequence[str]) -> None:
-    """Train a system: `xlmd train SYSTEM [flags]`. `xlmd train xlmd --help` lists XLM-D's settings with their defaults."""
+    """Train a system: `xlmd train SYSTEM [flags]`; `xlmd train xlmd --help` lists XLM-D's settings and defaults."""
     from xlmd.runs import TrainFiles
     from xlmd.runs import train as run
     from xlmd.systems import find_system, system_names
@@ -165,7 +172,7 @@ def distil(argv: Sequence[str]) -> None:
 
 
 def _decoding(argv: Sequence[str], run: str, verb: Callable) -> dict:
-    """The options of decoding left on the command line, by the system of the run."""
+    """The options of decoding on the command line, by the system of the run."""
     from pathlib import Path
 
     from xlmd.files import read_json
@@ -176,17 +183,18 @@ def _decoding(argv: Sequence[str], run: str, verb: Callable) -> dict:
 
 
 def decode(argv: Sequence[str]) -> None:
-    """Translate an encoded file with a trained run. Further flags are the system's options of decoding (--iterations 4)."""
+    """Translate an encoded test set with a trained run, with one or several settings of the decoder."""
     from xlmd.translation import decode as run
 
     parser = _parser(
-        decode, "run", "tokenizer", "source", "out",
+        decode, "run", "tokenizer", "source",
+        decodings={"nargs": "+", "required": True, "help": "names, as iterations=4 or iterations=4-strategy=static"},
+        **_DECODER,
+        code={"default": "", "help": "version of the code, by which a decoding that is there counts as up to date"},
         max_tokens={"type": int, "default": 4000},
-        device={"default": "auto", "choices": ["auto", "cpu"]},
-        threads={"type": int, "default": 1},
     )  # fmt: skip
-    args, rest = parser.parse_known_args(argv)
-    run(**vars(args), decoding=_decoding(rest, args.run, decode))
+    args = vars(parser.parse_args(argv))
+    run(args.pop("decodings"), **args)
 
 
 def score(argv: Sequence[str]) -> None:
@@ -198,20 +206,19 @@ def score(argv: Sequence[str]) -> None:
 
 
 def latency(argv: Sequence[str]) -> None:
-    """Time a trained run at batch 1. Further flags are the system's options of decoding."""
+    """Time trained runs side by side, one sentence at a time."""
     from xlmd.translation import latency as run
 
     parser = _parser(
-        latency, "run", "tokenizer", "source", "text", "out",
-        engine={"default": "torch", "choices": ["torch", "ctranslate2"]},
+        latency, "tokenizer", "source", "text",
+        cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME of each, NAME as for `xlmd decode`"},
+        **_DECODER,
         sentences={"type": int, "help": "how many, spread over the file; all if not given"},
         warmup={"type": int, "default": 10},
         runs={"type": int, "default": 5},
-        device={"default": "auto", "choices": ["auto", "cpu"]},
-        threads={"type": int, "default": 1},
     )  # fmt: skip
-    args, rest = parser.parse_known_args(argv)
-    run(**vars(args), decoding=_decoding(rest, args.run, latency))
+    args = vars(parser.parse_args(argv))
+    run(args.pop("cells"), **args)
 
 
 def table1(argv: Sequence[str]) -> None:
@@ -232,6 +239,26 @@ def table1(argv: Sequence[str]) -> None:
     )  # fmt: skip
 
 
+def samples(argv: Sequence[str]) -> None:
+    """The first test sentences of each direction with every system's translation, as Markdown."""
+    from xlmd.reporting.samples import samples as run
+
+    parser = _parser(
+        samples, "out",
+        decodes={"nargs": "+", "required": True, "help": "test.json of every decoded file"},
+        texts={"nargs": "+", "required": True, "help": "DIRECTION=SOURCE=REFERENCE of every direction"},
+        count={"type": int, "default": 10},
+    )  # fmt: skip
+    run(**vars(parser.parse_args(argv)))
+
+
+def curves(argv: Sequence[str]) -> None:
+    """Loss and validation score of training runs, as a picture."""
+    from xlmd.reporting.curves import curves as run
+
+    run(**vars(_parser(curves, "out", runs={"nargs": "+", "required": True, "help": "run folders"}).parse_args(argv)))
+
+
 def resolve(argv: Sequence[str]) -> None:
     """Write the resolved configuration beside the results."""
     import yaml
@@ -244,9 +271,10 @@ def resolve(argv: Sequence[str]) -> None:
 
 
 def translate(argv: Sequence[str]) -> None:
-    """Translate standard input, one sentence a line, with a trained run. Further flags are the system's decoding options.
+    """Translate standard input, one sentence a line, with a trained run.
 
-    Example: echo "The doctor is here." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=3-s=2.0
+    Further flags are the system's options of decoding. Example:
+    echo "The doctor will treat the patient." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=2-s=2.0
     """
     from xlmd.translation import translate_text
 
@@ -270,7 +298,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         resolve, phrasebook, fetch, preprocess, tokenizer, encode, pretrain, train, distil, decode, score, latency,
-        table1, translate,
+        table1, samples, curves, translate,
     )
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The decorator of XLM-D (§2.2): all that is added to a pre-trained masked language model.
 
-It has one trainable scalar, the σ of the latent transform. Everything else is borrowed from the pre-trained model or fixed.
+It has one trainable scalar, σ of the latent transform. All else is borrowed from the pre-trained model or fixed.
 """
 
 import torch
@@ -49,14 +49,14 @@ class LatentTransform(nn.Module):
 
 
 class AddAndScale(nn.Module):
-    """Position-wise add and scale (Eq. 4): z' = (z + e)·γ + p. It has no parameter: e and p are the MLM's own tables."""
+    """Position-wise add and scale (Eq. 4): z' = (z + e)·γ + p. No parameter: e and p are the MLM's own tables."""
 
     def __init__(self, gamma: float = 0.5) -> None:
         super().__init__()
         self.gamma = gamma
 
     def forward(self, z: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """z: the transformed states; tokens: e, the embedded alignment; positions: p; all (B, T, d) or broadcast to it."""
+        """z: transformed states; tokens: e, the embedded alignment; positions: p; each (B, T, d) or broadcast to it."""
         return (z + tokens) * self.gamma + positions
 
     def extra_repr(self) -> str:

@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from xlmd.data.encoded import EncodedText
 from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, read_json, write_json
+from xlmd.progress import progress
 from xlmd.systems.transformer import TransformerDecoding
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _decode(
     if missing:
         translator = Translator(model_folder, decoding, device=device, inter_threads=threads)
         done = len(source) - sum(min(size, len(source) - first) for first in missing)
-        with tqdm(total=len(source), initial=done, desc="distil", unit=" sentences", mininterval=1) as progress:
+        with progress(total=len(source), initial=done, desc="distil", unit=" sentences") as bar:
             for first in missing:
                 sentences = [source[index].tolist() for index in range(first, min(first + size, len(source)))]
                 translations = translator.translate(sentences)
@@ -122,7 +122,7 @@ def _decode(
                         ids=np.array([token for ids in translations for token in ids], np.int32),
                         offsets=np.cumsum([0, *map(len, translations)], dtype=np.int64),
                     )
-                progress.update(len(sentences))
+                bar.update(len(sentences))
     shards = []
     for path in paths.values():
         with np.load(path) as shard:

@@ -118,8 +118,8 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
     def refine(self, z: torch.Tensor, lengths: torch.Tensor, alignment: torch.Tensor | None) -> torch.Tensor:
         """Add and scale, layers M+1..N and the LM head's transform: what the word embeddings are compared with.
 
-        z: (B, T, d) and lengths: (B,) from `encode`; alignment: (B, T) int64, <mask> where nothing is known, or None for
-        all <mask> (ignored by an LT-only model). Returns (B, T, d).
+        z: (B, T, d) and lengths: (B,) from `encode`; alignment: (B, T) int64, <mask> where nothing is known, or None
+        for all <mask> (ignored by an LT-only model). Returns (B, T, d).
         """
         embeddings, config = self.roberta.embeddings, self.config
         hidden = z

@@ -1,7 +1,7 @@
 """Pre-training of the embedded scale's own masked language model, a small stand-in for XLM-R.
 
-The objective is XLM's: monolingual masked language modelling and translation language modelling (a pair of sentences side
-by side). The second is a departure from XLM-R, which had two terabytes of text instead; see docs/embedded-scale.md.
+The objective is XLM's: monolingual masked language modelling and translation language modelling (a pair of sentences
+side by side). The second is a departure from XLM-R, which had two terabytes of text; see docs/embedded-scale.md.
 """
 
 from dataclasses import asdict, dataclass
@@ -32,6 +32,8 @@ class MaskedLMSettings:
     max_positions: int = option(512, "longest sequence")
     initializer_range: float = option(0.02, "standard deviation of the initial weights")
     masked: float = option(0.15, "share of tokens to predict")
+    mask_share: float = option(0.8, "share of these that become <mask>")
+    random_share: float = option(0.1, "share of these that become a random piece; the rest stay as they are")
     translation_fraction: float = option(0.7, "share of batches that hold translation pairs")
     held_out: int = option(500, "lines kept for validation")
 
@@ -100,8 +102,12 @@ def pretrain(
             max_tokens=trainer.max_tokens,
             seed=seed,
             masked=settings.masked,
+            mask_share=settings.mask_share,
+            random_share=settings.random_share,
+            max_positions=settings.max_positions,
             translation_fraction=settings.translation_fraction,
             lines=(first, last),
+            curriculum=trainer.curriculum,
             processes=accelerator.num_processes,
             rank=accelerator.process_index,
         )

@@ -1,8 +1,8 @@
 """One training loop for every model of the project: teacher, XLM-D and the masked language model.
 
 It knows nothing of what it trains: it draws batches from a stream, asks for their loss, and steps. It can be killed at
-any moment; started again with the same settings it continues from the last checkpoint with the same batches, dropout and
-learning rate, so that on a CPU the weights come out bitwise the same.
+any moment; started again with the same settings it continues from the last checkpoint with the same batches, dropout
+and learning rate, so that on a CPU the weights come out bitwise the same.
 """
 
 import csv
@@ -19,7 +19,6 @@ from typing import Any, Literal, Protocol
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save, save_file
-
 from transformers import PreTrainedModel, get_scheduler
 
 from xlmd.errors import UserError
@@ -181,9 +180,10 @@ def fit(
 ) -> dict[str, Any]:
     """Train `model` in place, average its best checkpoints and save it to folder/model in transformers' format.
 
-    loss(model, batch, progress, generator) → (scalar, figures to log). validate(model) → figures, of which `best_by` ranks
-    checkpoints, higher is better. folder: where curves.csv, model/ and, until the end, checkpoints/ go. identity: what else besides the settings makes this run itself (its data's hashes): a
-    checkpoint of another identity is not continued. Returns {"steps", "final_loss", "best": [{"step", best_by}, …]}.
+    loss(model, batch, progress, generator) → (scalar, figures to log). validate(model) → figures, of which `best_by`
+    ranks checkpoints, higher is better. folder: where curves.csv, model/ and, until the end, checkpoints/ go. identity:
+    what else besides the settings makes this run itself (its data's hashes): a checkpoint of another identity is not
+    continued. Returns {"steps", "final_loss", "best": [{"step", best_by}, …]}.
     Raises UserError, naming the step, if the loss is not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,8 @@ def best_alignment(
 ) -> torch.Tensor:
     """Lines 4 and 6: a ← argmax over Γ(y) of P(a | x, a′), a′ all <mask>.
 
-    source: (B, I), target: (B, J), lengths: (B,), all int64. dropout: leave dropout as in training. Returns (B, T) int64,
-    −1 beyond a sentence's T. The V-wide projection is never formed: a path's score needs the target's labels alone.
+    source: (B, I), target: (B, J), lengths: (B,), all int64. dropout: leave dropout as in training. Returns (B, T)
+    int64, −1 beyond a sentence's T. The V-wide projection is never formed: a path needs its target's labels alone.
     """
     training = model.training
     model.train(training and dropout)

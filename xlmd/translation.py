@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,14 @@ import torch
 from xlmd.data.encoded import EncodedText, decode_ids
 from xlmd.data.preprocess import detokenize, tokenize_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
+from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
 from xlmd.evaluation.latency import hardware, measure
 from xlmd.files import read_json, read_lines, write_json, write_lines
+from xlmd.reporting.provenance import file_sha256
 from xlmd.runs import load_run, translate_all
+from xlmd.systems import find_system
+from xlmd.systems.transformer import TransformerDecoding
 
 logger = logging.getLogger(__name__)
 
@@ -38,31 +42,76 @@ class RunTranslator:
         return self.system.translate(self.model, sources, self.decoding)
 
 
+def parse_decoding(name: str) -> dict[str, str]:
+    """The options that a decoding's name spells: "iterations=4-strategy=static" is {"iterations": "4", …}."""
+    return dict(part.split("=", 1) for part in name.split("-"))
+
+
+def decoding_options(run: str, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The options of decoding a run: its system's `defaults`, then what the decoding's name says.
+
+    Raises UserError naming an option that the system does not have or a value of another type.
+    """
+    system = find_system(describe(run, {})["system"])
+    given = {key: str(value) for key, value in defaults.get(system.name, {}).items()} | parse_decoding(name)
+    kinds = {item.name: item.type for item in fields(system.Decoding)}
+    options = {}
+    for key, text in given.items():
+        if key == "engine":
+            continue
+        if key not in kinds:
+            raise UserError(f"{system.name} has no decoding option {key!r}; it has: {', '.join(kinds)}")
+        try:
+            options[key] = kinds[key](text) if kinds[key] in (int, float) else text
+        except ValueError as error:
+            raise UserError(f"decoding option {key}={text}: expected {kinds[key].__name__}") from error
+    return options
+
+
 def decode(
+    names: Sequence[str],
     *,
     run: str,
     tokenizer: str,
     source: str,
-    out: str,
-    decoding: dict[str, Any],
+    defaults: dict[str, dict[str, Any]],
+    code: str,
     max_tokens: int,
     device: str,
     threads: int,
 ) -> None:
-    """Translate an encoded file with a trained run.
+    """Translate an encoded test set with a trained run, once for each of several decodings.
 
-    Writes `out`.txt, Moses-tokenised translations one a line in the order of the file, and `out`.json, which says what
-    they are: run, system, direction, seed, settings, decoding, seconds.
+    names: what tells the decodings apart, as "iterations=4"; defaults: {system: options} for the rest. Writes, below
+    the run folder, decodes/<name>/test.txt, Moses-tokenised translations in the order of the file, and test.json, which
+    says what they are. A decoding already made from the same run, source, options and `code` is left as it is.
     """
     torch.set_num_threads(threads)
-    translator = RunTranslator(run, tokenizer, decoding, device)
-    sources = EncodedText(source)
-    started = time.perf_counter()
-    ids = translate_all(translator.system, translator.model, sources, translator.decoding, max_tokens)
-    seconds = time.perf_counter() - started
-    tok = translator.system.tokenizer
-    write_lines(f"{out}.txt", [decode_ids(tok, sentence) for sentence in ids])
-    write_json(f"{out}.json", describe(run, asdict(translator.decoding)) | {"seconds": round(seconds, 3)})
+    inputs = {"run": file_sha256(f"{run}/run.json"), "source": file_sha256(f"{source}.ids.npy"), "code": code}
+    translator = None
+    for name in names:
+        options, out = decoding_options(run, name, defaults), Path(run) / "decodes" / name
+        identity = inputs | {"options": options}
+        if _is_made(out, identity):
+            logger.info("%s is there already", out)
+            continue
+        if translator is None:
+            translator = RunTranslator(run, tokenizer, options, device)
+            sources = EncodedText(source)
+        translator.decoding = translator.system.Decoding(**options)
+        started = time.perf_counter()
+        ids = translate_all(translator.system, translator.model, sources, translator.decoding, max_tokens)
+        seconds = round(time.perf_counter() - started, 3)
+        tok = translator.system.tokenizer
+        write_lines(out / "test.txt", [decode_ids(tok, sentence) for sentence in ids])
+        facts = {"seconds": seconds, "identity": identity}
+        write_json(out / "test.json", describe(run, asdict(translator.decoding)) | facts)
+
+
+def _is_made(out: Path, identity: dict[str, Any]) -> bool:
+    """Whether a decoding of this identity is complete: its description is written last."""
+    made = (out / "test.json").exists() and (out / "test.txt").exists()
+    return made and read_json(out / "test.json").get("identity") == identity
 
 
 def describe(run: str, decoding: dict[str, Any]) -> dict[str, Any]:
@@ -72,61 +121,61 @@ def describe(run: str, decoding: dict[str, Any]) -> dict[str, Any]:
 
 
 def latency(
+    cells: Sequence[str],
     *,
-    run: str,
     tokenizer: str,
     source: str,
     text: str,
-    out: str,
-    decoding: dict[str, Any],
-    engine: str,
+    defaults: dict[str, dict[str, Any]],
     sentences: int | None,
     warmup: int,
     runs: int,
     device: str,
     threads: int,
 ) -> None:
-    """Time a trained run at batch 1 (Appendix A.2; docs/readings.md, row 24) and write the statistics to `out`.
+    """Time trained runs side by side, at batch 1 (Appendix A.2; docs/readings.md, row 24).
 
-    engine: "torch", or "ctranslate2" for a Transformer. source: encoded test set; text: the same, raw: the text-to-text
-    figure includes Moses and subword tokenisation both ways. sentences: how many, spread evenly over the file; None: all.
+    cells: RUN/decodes/NAME of each; its times go to latency.json there. A NAME of "engine=ctranslate2" times a
+    Transformer in CTranslate2. source: encoded test set; text: the same, raw: the text-to-text figure includes Moses
+    and subword tokenisation both ways. sentences: how many, spread evenly over the file; None: all.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
     count = min(sentences or len(encoded), len(encoded))
     chosen = [index * len(encoded) // count for index in range(count)]
-    source_language, target_language = describe(run, {})["direction"].split("-")
-    tok = load_tokenizer(tokenizer)
-    encoder = subword_encoder(tokenizer)
     where = pick_device(device)
-    if engine == "ctranslate2":
-        from xlmd.engines.ctranslate import Translator
-        from xlmd.systems.transformer import TransformerDecoding
-
-        options = TransformerDecoding(**decoding)
-        translator = Translator(Path(run) / "model", options, device=where.type, intra_threads=threads)
-    else:
-        translator = RunTranslator(run, tokenizer, decoding, device)
-        options = translator.decoding
-    result = measure(
-        translator,
-        [encoded[index].tolist() for index in chosen],
-        warmup=warmup,
-        runs=runs,
-        synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
-        texts=[lines[index] for index in chosen],
-        encode=lambda line: encoder(tokenize_lines([line], source_language))[0],
-        decode=lambda ids: detokenize([decode_ids(tok, ids)], target_language)[0],
-    )
-    name = {"torch": "transformers", "ctranslate2": "ctranslate2"}[engine]
+    tok, encoder = load_tokenizer(tokenizer), subword_encoder(tokenizer)
     gpu = torch.cuda.get_device_name() if where.type == "cuda" else None
-    write_json(out, describe(run, asdict(options) | {"engine": name}) | result | {"hardware": hardware(threads, gpu)})
+    for cell in cells:
+        run, name = cell.split("/decodes/")
+        options = decoding_options(run, name, defaults)
+        source_language, target_language = describe(run, {})["direction"].split("-")
+        engine = parse_decoding(name).get("engine", "transformers")
+        if engine == "ctranslate2":
+            decoding = TransformerDecoding(**options)
+            translator = Translator(Path(run) / "model", decoding, device=where.type, intra_threads=threads)
+        else:
+            translator = RunTranslator(run, tokenizer, options, device)
+            decoding = translator.decoding
+        logger.info("timing %s", cell)
+        result = measure(
+            translator,
+            [encoded[index].tolist() for index in chosen],
+            warmup=warmup,
+            runs=runs,
+            synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
+            texts=[lines[index] for index in chosen],
+            encode=lambda line, language=source_language: encoder(tokenize_lines([line], language))[0],
+            decode=lambda ids, language=target_language: detokenize([decode_ids(tok, ids)], language)[0],
+        )
+        facts = result | {"hardware": hardware(threads, gpu)}
+        write_json(f"{cell}/latency.json", describe(run, asdict(decoding) | {"engine": engine}) | facts)
 
 
 def translate_text(
     lines: Iterable[str], *, run: str, tokenizer: str, decoding: dict[str, Any], device: str, max_tokens: int = 4000
 ) -> list[str]:
-    """Translate plain text, one sentence a line, from raw text to raw text. An empty line gives an empty translation."""
+    """Translate raw text to raw text, one sentence a line. An empty line gives an empty translation."""
     direction = read_json(Path(run) / "run.json")["description"]["direction"]
     source_language, target_language = direction.split("-")
     translator = RunTranslator(run, tokenizer, decoding, device)

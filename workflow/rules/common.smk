@@ -55,6 +55,9 @@ MLM = (
 )
 
 
+DECODING = "[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*"
+
+
 wildcard_constraints:
     corpus="[^/]+",
     split="pretrain|train|dev|test",
@@ -65,7 +68,7 @@ wildcard_constraints:
     system="[a-z_]+",
     data="original|distilled",
     overrides="(-[A-Za-z_]+=[^-/]+)*",
-    decoding="[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*",
+    decoding=DECODING,
 
 
 def built(path):
@@ -118,7 +121,7 @@ def training_data(direction, data):
 
 
 def overrides(name):
-    """The settings that a run's or decoding's name spells: "-M=3-s=2.0" is {"M": "3", "s": "2.0"}."""
+    """The settings that a run's name spells: "-M=3-s=2.0" is {"M": "3", "s": "2.0"}."""
     return dict(part.split("=", 1) for part in name.split("-") if part)
 
 
@@ -126,7 +129,7 @@ def flags(*settings):
     """Settings as command-line flags; later mappings win."""
     merged = {key: value for mapping in settings for key, value in mapping.items()}
     return " ".join(
-        f"--{key} {shlex.quote(str(value))}"
+        f"--{key.replace('_', '-')} {shlex.quote(str(value))}"
         for key, value in merged.items()
         if value is not None
     )
@@ -152,7 +155,14 @@ def training_flags(wildcards):
     )
 
 
-def decoding_flags(wildcards):
-    return flags(
-        config["systems"][wildcards.system]["decoding"], overrides(wildcards.decoding)
-    )
+def table1_decodes():
+    """(direction, run, decoding) of every measured cell of Table 1."""
+    entry = config["table1"]
+    beam = decode_name(beam=config["systems"]["transformer"]["decoding"]["beam"])
+    for direction in DIRECTIONS:
+        yield direction, run_name("transformer", "original"), beam
+        for m in entry["M"]:
+            for iterations in entry["iterations"]:
+                yield direction, run_name(
+                    "xlmd", "distilled", M=m, s=entry["s"]
+                ), decode_name(iterations=iterations)

@@ -1,19 +1,33 @@
-# Time a sentence at batch 1 (Appendix A.2). A timing job takes every core of the machine, so that nothing runs beside it.
+# Time a sentence at batch 1 (Appendix A.2). One job times all systems side by side, and takes every core of the machine, so
+# that nothing runs beside it.
+
+
+def timed_cells():
+    """The decodings that are timed: all of Table 1 in one direction, and the Transformer in CTranslate2."""
+    timed = config["latency"]["direction"]
+    cells = [
+        f"{R}/runs/{d}/{run}/decodes/{decoding}"
+        for d, run, decoding in table1_decodes()
+        if d == timed
+    ]
+    return [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
+
+
+TIMED_CELLS = timed_cells()
 
 
 rule latency:
     input:
-        run=f"{RUN}/run.json",
-        model=f"{RUN}/model",
-        source=lambda w: encoded_files(encoded(w.direction, "test", 0)),
-        text=lambda w: text(w.direction, "test", 0, raw=True),
+        runs=sorted({cell.split("/decodes/")[0] + "/run.json" for cell in TIMED_CELLS}),
+        source=encoded_files(encoded(config["latency"]["direction"], "test", 0)),
+        text=text(config["latency"]["direction"], "test", 0, raw=True),
         tokenizer=built(TOKENIZER),
     output:
-        f"{RUN}/decodes/{{decoding}}/latency.json",
+        [f"{cell}/latency.json" for cell in TIMED_CELLS],
     log:
-        f"{R}/logs/latency/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.log",
+        f"{R}/logs/latency.log",
     benchmark:
-        f"{R}/benchmarks/latency/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.tsv"
+        f"{R}/benchmarks/latency.tsv"
     conda:
         "../envs/xlmd.yaml"
     threads: workflow.cores
@@ -22,10 +36,10 @@ rule latency:
         runtime=240,
         gpu=1,
     params:
-        run=RUN,
-        source=lambda w: encoded(w.direction, "test", 0),
+        cells=TIMED_CELLS,
+        defaults=DEFAULTS,
+        source=encoded(config["latency"]["direction"], "test", 0),
         tokenizer=TOKENIZER,
-        flags=decoding_flags,
         protocol=flags(
             {
                 key: value
@@ -34,8 +48,9 @@ rule latency:
             }
         ),
         device=config["device"],
-        code=lambda w: code_version("latency", [f"xlmd.systems.{w.system}"]),
+        code=code_version(
+            "latency", [f"xlmd.systems.{system}" for system in config["systems"]]
+        ),
     shell:
-        "xlmd latency --run {params.run} --tokenizer {params.tokenizer:q} --source {params.source}"
-        " --text {input.text} --device {params.device} {params.protocol} {params.flags}"
-        " --out {output} 2>&1 | tee {log}"
+        "xlmd latency --cells {params.cells} --defaults {params.defaults:q} --tokenizer {params.tokenizer:q}"
+        " --source {params.source} --text {input.text} --device {params.device} {params.protocol} 2>&1 | tee {log}"

@@ -5,36 +5,15 @@ def table_files(table):
     return [f"{R}/{table}.csv", f"{R}/{table}.md", f"{R}/provenance/{table}.json"]
 
 
-def table1_decodes():
-    """(direction, run, decoding) of every measured cell of Table 1."""
-    entry = config["table1"]
-    beam = decode_name(beam=config["systems"]["transformer"]["decoding"]["beam"])
-    for direction in DIRECTIONS:
-        yield direction, run_name("transformer", "original"), beam
-        for m in entry["M"]:
-            for iterations in entry["iterations"]:
-                yield direction, run_name(
-                    "xlmd", "distilled", M=m, s=entry["s"]
-                ), decode_name(iterations=iterations)
-
-
-def table1_timings():
-    timed = config["latency"]["direction"]
-    cells = [
-        f"{R}/runs/{d}/{run}/decodes/{decoding}"
-        for d, run, decoding in table1_decodes()
-        if d == timed
-    ]
-    return [
-        f"{cell}/latency.json"
-        for cell in [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
-    ]
-
-
 TABLE1_CELLS = [
     f"{R}/runs/{d}/{run}/decodes/{decoding}/test"
     for d, run, decoding in table1_decodes()
 ]
+
+TRAINED = list(
+    dict.fromkeys(f"{R}/runs/{d}/{run}/run.json" for d, run, _ in table1_decodes())
+)
+TRAINED += [f"{R}/mlm/run.json"] if config["mlm"]["source"] == "pretrain" else []
 
 
 rule resolve_config:
@@ -55,7 +34,7 @@ rule table1:
     input:
         scores=[f"{cell}.score.json" for cell in TABLE1_CELLS],
         decodes=[f"{cell}.json" for cell in TABLE1_CELLS],
-        timings=table1_timings(),
+        timings=[f"{cell}/latency.json" for cell in TIMED_CELLS],
         corpora=sorted(
             {
                 f"{R}/corpora/{corpus(direction)}/{pair(direction)}/{split}.json"
@@ -82,9 +61,63 @@ rule table1:
         runtime=10,
     params:
         direction=config["latency"]["direction"],
-        engine_timings=[path for path in table1_timings() if "engine=" in path],
+        engine_timings=[
+            f"{cell}/latency.json" for cell in TIMED_CELLS if "engine=" in cell
+        ],
         code=code_version("table1"),
     shell:
         "xlmd table1 --paper {input.paper} --config {input.config} --decodes {input.decodes} {params.engine_timings}"
         " --corpora {input.corpora} --latency-direction {params.direction} --index {output.index}"
         " --out-csv {output.csv} --out-md {output.md} --out-provenance {output.provenance} 2>&1 | tee {log}"
+
+
+rule samples:
+    input:
+        decodes=[f"{cell}.json" for cell in TABLE1_CELLS],
+        hypotheses=[f"{cell}.txt" for cell in TABLE1_CELLS],
+        texts=[
+            text(direction, "test", side)
+            for direction in DIRECTIONS
+            for side in (0, 1)
+        ],
+    output:
+        report(
+            f"{R}/samples.md", category="Translations", caption="../report/samples.rst"
+        ),
+    log:
+        f"{R}/logs/samples.log",
+    benchmark:
+        f"{R}/benchmarks/samples.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=[f"{d}={text(d, 'test', 0)}={text(d, 'test', 1)}" for d in DIRECTIONS],
+        code=code_version("samples"),
+    shell:
+        "xlmd samples --decodes {input.decodes} --texts {params.texts} --out {output} 2>&1 | tee {log}"
+
+
+rule curves:
+    input:
+        records=TRAINED,
+    output:
+        report(f"{R}/curves.png", category="Training", caption="../report/curves.rst"),
+    log:
+        f"{R}/logs/curves.log",
+    benchmark:
+        f"{R}/benchmarks/curves.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        runs=[path.removesuffix("/run.json") for path in TRAINED],
+        code=code_version("curves"),
+    shell:
+        "xlmd curves --runs {params.runs} --out {output} 2>&1 | tee {log}"

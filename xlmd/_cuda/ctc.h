@@ -41,8 +41,9 @@ struct Compact {
     int64_t offset;            // first column of the slice at hand
 };
 
-// losses (batch,). gradient: null, or a contiguous table of `rows` x `columns` that receives -gamma in the rows within
-// each sentence's length; other rows are left alone.
+// losses (batch,). gradient: null, or a contiguous table of `rows` x `columns` that receives -gamma. Every row is written
+// on the CPU, given that rows beyond a sentence's length exist only in a dense table (batch x length rows); on CUDA the
+// table holds zeros before and only what differs is written.
 Status forward_backward_cpu(const Batch& batch, float* losses, float* gradient, int threads);
 
 // states (batch, length), scores (batch,).

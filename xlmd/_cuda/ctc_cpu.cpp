@@ -343,8 +343,6 @@ void start_row(const Group& group, const Row& row) {
 void write_gradient(const Batch& batch, int64_t b, int32_t labels, const float* gamma, float blank_gamma, float scale,
                     float* out) {
     const int64_t* label = batch.labels + b * batch.max_labels;
-    // Rows of a group's sentences are far apart: too many streams for the processor to prefetch by itself.
-    for (int64_t i = 0; i < std::min<int64_t>(batch.columns, 512); i += 16) __builtin_prefetch(out - batch.columns + i, 1);
     std::memset(out, 0, sizeof(float) * batch.columns);
     for (int32_t k = 0; k < labels; ++k) out[label[k]] += gamma[k * LANES] * scale;
     out[batch.blank] = blank_gamma * scale;
@@ -424,6 +422,9 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
             if (t >= group.length[lane]) continue;
             const int64_t b = group.sentence[lane];
             float* out = gradient + (batch.first_rows[b] + t) * batch.columns;
+            // Rows of a group's sentences are far apart: too many streams for the processor to prefetch by itself.
+            for (int64_t i = 0; t && i < batch.columns && i < 512; i += 16)
+                __builtin_prefetch(out - batch.columns + i, 1);
             const bool unscored =
                 batch.observed && !batch.score_observed && batch.observed[b * batch.length + t] >= 0;
             if (broken[lane] || unscored || likelihood[lane] < POSSIBLE)
@@ -432,6 +433,14 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
                 write_gradient(batch, b, group.labels[lane], work.gamma + lane, blank_gamma[lane], -1.f / total[lane], out);
         }
     }
+}
+
+// Whether every sentence has `length` rows of the table to itself, so that rows beyond its own length are nobody's.
+bool is_dense(const Batch& batch) { return batch.rows == batch.batch * batch.length; }
+
+void fill_rows(const Batch& batch, int64_t b, int64_t from, float value, float* gradient) {
+    float* start = gradient + batch.first_rows[b] * batch.columns;
+    std::fill(start + from * batch.columns, start + batch.length * batch.columns, value);
 }
 
 void best_path_group(const Batch& batch, const Group& group, const Workspace& work, int64_t* states, float* scores) {
@@ -511,9 +520,14 @@ Status for_groups(const Batch& batch, const std::vector<Group>& groups, int thre
 Status forward_backward_cpu(const Batch& batch, float* losses, float* gradient, int threads) try {
     std::vector<int64_t> bad;
     const std::vector<Group> groups = groups_of(batch, bad);
-    for (int64_t b : bad) losses[b] = NAN_F;
+    for (int64_t b : bad) {
+        losses[b] = NAN_F;
+        if (gradient && is_dense(batch)) fill_rows(batch, b, 0, NAN_F, gradient);
+    }
     return for_groups(batch, groups, threads, gradient != nullptr, false, [&](const Group& group, const Workspace& work) {
         forward_backward_group(batch, group, work, losses, gradient);
+        for (int lane = 0; gradient && is_dense(batch) && lane < group.count; ++lane)
+            fill_rows(batch, group.sentence[lane], group.length[lane], 0.f, gradient);
     });
 } catch (const std::bad_alloc&) {
     return OUT_OF_MEMORY;

@@ -115,10 +115,4 @@ XLMD_INLINE float constrained(float emission, bool observed, bool same, bool sco
     return observed && !same ? NONE : kept;
 }
 
-// A score in natural units as an emission in log2, never infinite. (NaN stays NaN: the caller looks for it.)
-XLMD_INLINE float emission_of(float score) {
-    const float scaled = score * LOG2_E;
-    return scaled < NONE ? NONE : scaled;
-}
-
 }  // namespace xlmd

@@ -49,8 +49,11 @@ def _check_range(name: str, tensor: Tensor, valid: Tensor, expected: str) -> Non
         raise ValueError(f"{name}[{', '.join(map(str, place))}] is {int(tensor[tuple(place)])}, expected {expected}")
 
 
-def check_lengths(name: str, lengths: Tensor, limit: int) -> None:
-    _check_range(name, lengths, (lengths >= 0) & (lengths <= limit), f"a length in 0..{limit}")
+def check_lengths(name: str, lengths: Tensor, limit: int | None) -> None:
+    if limit is None:
+        _check_range(name, lengths, lengths >= 0, "a length of 0 or more")
+    else:
+        _check_range(name, lengths, (lengths >= 0) & (lengths <= limit), f"a length in 0..{limit}")
 
 
 def check_values(

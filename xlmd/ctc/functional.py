@@ -77,9 +77,7 @@ def ctc_loss(
     check_floats("log_probs", log_probs, 3, "(B, T, V)")
     _check_options(reduction, constraint)
     batch, length, vocabulary = log_probs.shape
-    check_target(
-        targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, log_probs.device
-    )
+    check_target(targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, log_probs.device)
     loss, _ = operators.ctc_loss(
         log_probs.to(_accumulation_dtype(log_probs)),
         targets,
@@ -124,7 +122,12 @@ def ctc_best_path(
     batch, length, vocabulary = scores.shape
     check_target(targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, scores.device)
     states, score = operators.ctc_best_states(
-        scores.to(_accumulation_dtype(scores)), targets, input_lengths, target_lengths, observed, blank,
+        scores.to(_accumulation_dtype(scores)),
+        targets,
+        input_lengths,
+        target_lengths,
+        observed,
+        blank,
         not scores.is_cuda if validate is None else validate,
     )
     return _with_tokens(states, score, targets, blank)
@@ -143,9 +146,7 @@ def _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, 
         require(bias.shape[0] == weight.shape[0], f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
         require(bias.device == hidden.device, f"bias is on {bias.device}, hidden on {hidden.device}")
     batch, length, _ = hidden.shape
-    check_target(
-        targets, input_lengths, target_lengths, observed, batch, length, weight.shape[0], blank, hidden.device
-    )
+    check_target(targets, input_lengths, target_lengths, observed, batch, length, weight.shape[0], blank, hidden.device)
 
 
 def _cast_for_matmul(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -195,7 +196,15 @@ def linear_ctc_loss(
     lattice = (observed, blank, constraint == "state", score_observed)
     if mode == "vocab" or reduction == "none":
         loss, _, _ = linear.linear_ctc_by_vocabulary(
-            hidden, weight, bias, targets, input_lengths, target_lengths, *lattice, chunk_rows or 0, needs_gradient,
+            hidden,
+            weight,
+            bias,
+            targets,
+            input_lengths,
+            target_lengths,
+            *lattice,
+            chunk_rows or 0,
+            needs_gradient,
             validate,
         )
         return _reduce(loss, target_lengths, reduction, zero_infinity)
@@ -203,8 +212,18 @@ def linear_ctc_loss(
     if reduction == "mean":
         scale = scale / target_lengths.clamp(min=1) / max(1, len(target_lengths))
     return linear.linear_ctc_by_rows(
-        hidden, weight, bias, scale, targets, input_lengths, target_lengths, *lattice, zero_infinity, chunk_rows or 0,
-        needs_gradient, validate,
+        hidden,
+        weight,
+        bias,
+        scale,
+        targets,
+        input_lengths,
+        target_lengths,
+        *lattice,
+        zero_infinity,
+        chunk_rows or 0,
+        needs_gradient,
+        validate,
     )[0]
 
 
@@ -228,7 +247,14 @@ def linear_ctc_best_path(
     """
     _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank)
     states, score = linear.linear_ctc_best_states(
-        hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank,
+        hidden,
+        weight,
+        bias,
+        targets,
+        input_lengths,
+        target_lengths,
+        observed,
+        blank,
         not hidden.is_cuda if validate is None else validate,
     )
     return _with_tokens(states, score, targets, blank)
@@ -244,7 +270,7 @@ def ctc_feasible(targets: Tensor, input_lengths: Tensor, target_lengths: Tensor)
     check_integers("target_lengths", target_lengths, (batch,), "(B,)", targets.device)
     if not targets.is_cuda:
         check_lengths("target_lengths", target_lengths, targets.shape[1])
-        require(batch == 0 or int(input_lengths.min()) >= 0, f"input_lengths holds {input_lengths.tolist()}, below 0")
+        check_lengths("input_lengths", input_lengths, None)
     repeats = targets[:, 1:] == targets[:, :-1]
-    counted = torch.arange(1, targets.shape[1], device=targets.device) < target_lengths[:, None]
+    counted = torch.arange(repeats.shape[1], device=targets.device) + 1 < target_lengths[:, None]
     return input_lengths >= target_lengths + (repeats & counted).sum(1)

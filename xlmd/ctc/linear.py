@@ -147,16 +147,17 @@ def _accumulation_dtype(tensor: Tensor) -> torch.dtype:
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
-def _budget_rows(weight: Tensor, length: int) -> int:
+def _budget_rows(weight: Tensor) -> int:
     """Rows of logits a chunk may hold: at most 4096, and no more memory than serves speed.
 
     On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA a quarter of what is free.
     """
     row_bytes = weight.shape[0] * _accumulation_dtype(weight).itemsize
+    budget = max(64 << 20, weight.numel() * 4)
     if weight.is_cuda:
-        budget = torch.cuda.mem_get_info(weight.device)[0] // 4
-    else:
-        budget = max(64 << 20, weight.numel() * 4)
+        free, device = torch.cuda.mem_get_info(weight.device)[0], weight.device
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        budget = free // 4
     return max(1, min(CHUNK_ROWS, budget // row_bytes))
 
 
@@ -187,13 +188,30 @@ def _row_scale(loss: Tensor, scale: Tensor, lattice: Lattice, rows: Rows) -> Ten
     return scale
 
 
+def _enlarged(scale: Tensor, weight: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The sentences' scales as large as float16 bears, where dZ is narrowed to it, and what undoes that."""
+    if weight.dtype != torch.float16 or not weight.is_cuda:
+        return scale, None
+    shrink = (scale.abs().amax() / 1024).clamp(min=torch.finfo(scale.dtype).tiny)
+    return scale / shrink, shrink
+
+
 def _align(table: Tensor, rows: Rows, lattice: Lattice, with_gradient: bool) -> tuple[Tensor, Tensor]:
     """Loss (B,) and -Gamma (N, L+1) of the compact table (N, L+1)."""
     if not rows.packed:
-        table = table.view(len(lattice.labels), -1, table.shape[1])
+        batch = len(lattice.labels)
+        table = table.view(batch, len(table) // max(1, batch), table.shape[1])
     loss, gradient = primitives.forward_backward(
-        table, rows.first if rows.packed else None, lattice.labels, lattice.input_lengths, lattice.target_lengths, 0,
-        lattice.observed, lattice.by_state, lattice.score_observed, with_gradient,
+        table,
+        rows.first if rows.packed else None,
+        lattice.labels,
+        lattice.input_lengths,
+        lattice.target_lengths,
+        0,
+        lattice.observed,
+        lattice.by_state,
+        lattice.score_observed,
+        with_gradient,
     )
     if lattice.bad is not None:
         loss = loss.masked_fill(lattice.bad, float("nan"))
@@ -230,12 +248,13 @@ def linear_ctc_by_rows(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
     )
     losses = hidden.new_zeros(batch, dtype=total)
-    d_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if with_gradient else hidden.new_empty(0)
+    d_hidden = hidden.new_zeros(hidden.shape if with_gradient else 0, dtype=total)
     d_weight = hidden.new_empty(weight.shape if with_gradient else 0, dtype=total)
     d_bias = hidden.new_zeros(vocabulary if with_gradient and bias is not None else 0, dtype=total)
+    enlarged, shrink = _enlarged(scale.to(total), weight)
     first = True
     with _without_autocast(hidden.device):
-        for part in _chunks(everything.input_lengths, length, chunk_rows or _budget_rows(weight, length)):
+        for part in _chunks(everything.input_lengths, length, chunk_rows or _budget_rows(weight)):
             lattice = everything.sentences(part)
             rows = _rows(hidden[part], lattice.input_lengths)
             logits = _project(rows.hidden, weight, bias)
@@ -244,62 +263,80 @@ def linear_ctc_by_rows(
             losses[part], gradient = _align(table, rows, lattice, with_gradient)
             if not with_gradient:
                 continue
-            row_scale = _row_scale(losses[part], scale[part], lattice, rows)
-            gradient *= scale[part].to(total)[rows.sentence, None]
+            row_scale = _row_scale(losses[part], enlarged[part], lattice, rows)
+            gradient *= enlarged[part][rows.sentence, None]
             d_logits = primitives.softmax_gradient_(
                 logits, normaliser, row_scale, table, gradient, lattice.own_columns, rows.sentence, 0, weight.dtype
             )
-            rows.unpack(_project_back(d_logits, weight).to(hidden.dtype), d_hidden[part])
+            rows.unpack(_project_back(d_logits, weight), d_hidden[part])
             _accumulate(d_weight, d_logits, rows.hidden, first)
             if bias is not None:
                 d_bias += d_logits.sum(0, dtype=total)
             first = False
     if with_gradient and first:
         d_weight.zero_()
+    if shrink is not None:
+        for gradient in (d_hidden, d_weight, d_bias):
+            gradient *= shrink
     if zero_infinity:
         losses = torch.where(losses == float("inf"), 0.0, losses)
-    return (losses * scale).sum(), d_hidden, d_weight.to(weight.dtype), d_bias.to(total if bias is None else bias.dtype)
+    return (losses * scale).sum(), d_hidden, d_weight, d_bias
 
 
 @linear_ctc_by_rows.register_fake
-def _(hidden, weight, bias, scale, targets, input_lengths, target_lengths, observed, blank, by_state, score_observed,
-      zero_infinity, chunk_rows, with_gradient, validate):
-    total = _accumulation_dtype(hidden)
-    d_bias = hidden.new_empty(weight.shape[0] if with_gradient and bias is not None else 0,
-                              dtype=total if bias is None else bias.dtype)
+def _(
+    hidden,
+    weight,
+    bias,
+    scale,
+    targets,
+    input_lengths,
+    target_lengths,
+    observed,
+    blank,
+    by_state,
+    score_observed,
+    zero_infinity,
+    chunk_rows,
+    with_gradient,
+    validate,
+):
+    out = hidden.new_empty((), dtype=_accumulation_dtype(hidden))
     return (
-        hidden.new_empty((), dtype=total),
-        torch.empty_like(hidden, memory_format=torch.contiguous_format) if with_gradient else hidden.new_empty(0),
-        weight.new_empty(weight.shape if with_gradient else 0),
-        d_bias,
+        out,
+        out.new_empty(hidden.shape if with_gradient else 0),
+        out.new_empty(weight.shape if with_gradient else 0),
+        out.new_empty(weight.shape[0] if with_gradient and bias is not None else 0),
     )
 
 
 def _save_gradients(ctx, inputs, output) -> None:
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
-    ctx.has_bias = inputs[2] is not None
+    ctx.dtypes = [None if tensor is None else tensor.dtype for tensor in inputs[:3]]
     ctx.save_for_backward(*output[1:])
 
 
 def _scale_gradients(ctx, grad_total, *_):
-    d_hidden, d_weight, d_bias = ctx.saved_tensors
-    gradients = scaled(d_hidden, grad_total), scaled(d_weight, grad_total)
-    return (*gradients, scaled(d_bias, grad_total) if ctx.has_bias else None, *[None] * 12)
+    gradients = [
+        scaled(gradient, grad_total, dtype) if needed and grad_total is not None else None
+        for gradient, dtype, needed in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
+    ]
+    return (*gradients, *[None] * 12)
 
 
 linear_ctc_by_rows.register_autograd(_scale_gradients, setup_context=_save_gradients)
 
 
 @torch.library.custom_op("xlmd::scaled", mutates_args=())
-def scaled(gradient: Tensor, scale: Tensor) -> Tensor:
+def scaled(gradient: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """gradient times a scalar; an operator of its own, without a derivative, so that a second one fails, not lies."""
-    return (gradient * scale).to(gradient.dtype)
+    return (gradient * scale).to(dtype)
 
 
 @scaled.register_fake
-def _(gradient, scale):
-    return torch.empty_like(gradient)
+def _(gradient, scale, dtype):
+    return torch.empty_like(gradient, dtype=dtype)
 
 
 def _vocabulary_slices(weight: Tensor, rows: int, chunk_rows: int) -> list[slice]:
@@ -344,7 +381,7 @@ def linear_ctc_by_vocabulary(
     with _without_autocast(hidden.device):
         rows = _rows(hidden, lattice.input_lengths)
         normaliser = None
-        for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight, length)):
+        for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
             logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
             partial = primitives.row_logsumexp(logits)
             normaliser = partial if normaliser is None else torch.logaddexp(normaliser, partial)
@@ -362,8 +399,21 @@ def linear_ctc_by_vocabulary(
 
 
 @linear_ctc_by_vocabulary.register_fake
-def _(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank, by_state, score_observed,
-      chunk_rows, with_gradient, validate):
+def _(
+    hidden,
+    weight,
+    bias,
+    targets,
+    input_lengths,
+    target_lengths,
+    observed,
+    blank,
+    by_state,
+    score_observed,
+    chunk_rows,
+    with_gradient,
+    validate,
+):
     batch, length, _ = hidden.shape
     out = hidden.new_empty(0, dtype=_accumulation_dtype(hidden))
     if not with_gradient:
@@ -380,6 +430,8 @@ def _save_tables(ctx, inputs, output) -> None:
 
 
 def _project_again(ctx, grad_loss, *_):
+    if grad_loss is None:
+        return (None,) * 13
     d_hidden, d_weight, d_bias = linear_ctc_by_vocabulary_backward(grad_loss, *ctx.saved_tensors, *ctx.options)
     return d_hidden, d_weight, d_bias if ctx.saved_tensors[2] is not None else None, *[None] * 10
 
@@ -415,35 +467,61 @@ def linear_ctc_by_vocabulary_backward(
         rows = _rows(hidden, lattice.input_lengths)
         table, gradient = (part[rows.inside] if rows.packed else part.flatten(0, 1) for part in tables)
         normaliser = normalisers[rows.inside] if rows.packed else normalisers.flatten()
-        row_scale = _row_scale(loss, grad_loss, lattice, rows)
-        gradient = gradient * grad_loss.to(total)[rows.sentence, None]
+        scale, shrink = _enlarged(grad_loss.to(total), weight)
+        row_scale = _row_scale(loss, scale, lattice, rows)
+        gradient = gradient * scale[rows.sentence, None]
         d_rows = rows.hidden.new_zeros(rows.hidden.shape, dtype=total)
         d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
         d_bias = hidden.new_empty(0 if bias is None else vocabulary, dtype=total)
-        for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight, length)):
+        for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
             logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
             d_logits = primitives.softmax_gradient_(
-                logits, normaliser, row_scale, table, gradient, lattice.own_columns, rows.sentence, part.start,
+                logits,
+                normaliser,
+                row_scale,
+                table,
+                gradient,
+                lattice.own_columns,
+                rows.sentence,
+                part.start,
                 weight.dtype,
             )
             d_rows += _project_back(d_logits, weight[part])
             d_slice = d_weight[part]
-            if d_slice.dtype == total:
-                _accumulate(d_slice, d_logits, rows.hidden, True)
-            else:
-                wide = d_slice.new_empty(d_slice.shape, dtype=total)
-                _accumulate(wide, d_logits, rows.hidden, True)
+            wide = d_slice if d_slice.dtype == total else torch.empty_like(d_slice, dtype=total)
+            _accumulate(wide, d_logits, rows.hidden, True)
+            if shrink is not None:
+                wide *= shrink
+            if wide is not d_slice:
                 d_slice.copy_(wide)
             if bias is not None:
                 d_bias[part] = d_logits.sum(0, dtype=total)
+        if shrink is not None:
+            d_rows *= shrink
+            d_bias *= shrink
         d_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format)
         rows.unpack(d_rows.to(hidden.dtype), d_hidden)
     return d_hidden, d_weight, d_bias if bias is None else d_bias.to(bias.dtype)
 
 
 @linear_ctc_by_vocabulary_backward.register_fake
-def _(grad_loss, hidden, weight, bias, targets, input_lengths, target_lengths, observed, loss, tables, normalisers,
-      blank, by_state, score_observed, chunk_rows):
+def _(
+    grad_loss,
+    hidden,
+    weight,
+    bias,
+    targets,
+    input_lengths,
+    target_lengths,
+    observed,
+    loss,
+    tables,
+    normalisers,
+    blank,
+    by_state,
+    score_observed,
+    chunk_rows,
+):
     d_bias = loss.new_empty(0) if bias is None else torch.empty_like(bias)
     return (
         torch.empty_like(hidden, memory_format=torch.contiguous_format),

@@ -24,16 +24,22 @@ def ctc_loss(
     """Loss (B,) and its gradient -gamma (B, T, V), or an empty tensor without a gradient."""
     length, vocabulary = log_probs.shape[1:]
     if validate:
-        checks.check_values(
-            targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state
-        )
+        checks.check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state)
         bad = None
     else:
         targets, input_lengths, target_lengths, bad = checks.without_bad_values(
             targets, input_lengths, target_lengths, length, vocabulary, blank
         )
     loss, gradient = primitives.forward_backward(
-        log_probs, None, targets, input_lengths, target_lengths, blank, observed, by_state, score_observed,
+        log_probs,
+        None,
+        targets,
+        input_lengths,
+        target_lengths,
+        blank,
+        observed,
+        by_state,
+        score_observed,
         with_gradient,
     )
     if bad is not None:
@@ -44,8 +50,18 @@ def ctc_loss(
 
 
 @ctc_loss.register_fake
-def _(log_probs, targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, with_gradient,
-      validate):
+def _(
+    log_probs,
+    targets,
+    input_lengths,
+    target_lengths,
+    observed,
+    blank,
+    by_state,
+    score_observed,
+    with_gradient,
+    validate,
+):
     gradient = torch.empty_like(log_probs, memory_format=torch.contiguous_format)
     return log_probs.new_empty(log_probs.shape[0]), gradient if with_gradient else log_probs.new_empty(0)
 
@@ -58,7 +74,7 @@ def _save_gradient(ctx, inputs, output) -> None:
 
 def _scale_gradient(ctx, grad_loss, _):
     (gradient,) = ctx.saved_tensors
-    return (scale_sentences(gradient, grad_loss), *[None] * 9)
+    return (None if grad_loss is None else scale_sentences(gradient, grad_loss), *[None] * 9)
 
 
 ctc_loss.register_autograd(_scale_gradient, setup_context=_save_gradient)

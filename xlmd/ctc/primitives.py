@@ -75,8 +75,19 @@ class _NativeBatch:
         self.max_labels = labels.shape[1]
         addresses = [tensor.data_ptr() for tensor in self.tensors]
         self.view = native.Batch(
-            addresses[0], addresses[1], stride, rows, columns, *addresses[2:], _address(self.observed), self.size,
-            self.length, self.max_labels, blank, by_state, score_observed,
+            addresses[0],
+            addresses[1],
+            stride,
+            rows,
+            columns,
+            *addresses[2:],
+            _address(self.observed),
+            self.size,
+            self.length,
+            self.max_labels,
+            blank,
+            by_state,
+            score_observed,
         )
 
 
@@ -94,7 +105,7 @@ def forward_backward(
 ) -> tuple[Tensor, Tensor]:
     """Loss (B,) and -gamma in the shape of `table` (empty without a gradient); see `reference.forward_backward`.
 
-    table: (B, T, V), or with first_rows (B,) int64 the rows (N, V) of all sentences, sentence b's from first_rows[b] on.
+    table: (B, T, V), or with first_rows (B,) int64 all sentences' rows (N, V), those of b from first_rows[b].
     """
     lattice = labels, input_lengths, target_lengths, blank, observed, by_state, score_observed
     if not _is_native(table):
@@ -103,14 +114,12 @@ def forward_backward(
         return _packed_reference(table, first_rows, *lattice, with_gradient)
     batch = _NativeBatch(table, first_rows, *lattice)
     loss = table.new_empty(batch.size)
-    # Rows beyond a sentence's length are not written; packed tables have none.
-    gradient = table.new_empty(0)
-    if with_gradient:
-        gradient = torch.zeros_like(table, memory_format=torch.contiguous_format)
+    gradient = table.new_empty(table.shape if with_gradient else 0)
     out = gradient.data_ptr() if with_gradient else 0
     if table.is_cuda:
         size = native.forward_backward_cuda_workspace(batch.size, batch.length, batch.max_labels, with_gradient)
         workspace = table.new_empty(size, dtype=torch.uint8)
+        gradient.zero_()
         with torch.cuda.device(table.device):
             native.forward_backward_cuda(batch.view, loss.data_ptr(), out, workspace.data_ptr(), _stream(table))
     else:

@@ -86,17 +86,14 @@ def forward_backward(
     last = torch.where((states == end) | (states == end - 1), 0.0, NEG_INF).to(log_probs.dtype)
 
     entering = []  # alpha before the emission, so that gamma needs no subtraction of infinities
-    alpha = first
+    alpha = final = first
     for t in range(length):
         if t:
             skipped = _shifted(alpha, 2).masked_fill(~skips, NEG_INF)
             alpha = torch.stack([alpha, _shifted(alpha, 1), skipped]).logsumexp(0)
         entering.append(alpha)
         alpha = alpha + emissions[:, t]
-        if t == 0:
-            final = alpha
-        else:
-            final = torch.where(inside[:, t, None], alpha, final)
+        final = torch.where(inside[:, t, None], alpha, final)
     if length == 0:
         log_likelihood = torch.where(target_lengths == 0, 0.0, NEG_INF).to(log_probs.dtype)
         return -log_likelihood, torch.zeros_like(log_probs) if with_gradient else log_probs.new_empty(0)
@@ -109,7 +106,7 @@ def forward_backward(
     gradient = torch.zeros_like(log_probs)
     landing = torch.zeros_like(skips)
     landing[:, :-2] = skips[:, 2:]
-    leaving = last
+    leaving = beta = last
     for t in reversed(range(length)):
         if t + 1 < length:
             skipped = _shifted(beta, -2).masked_fill(~landing, NEG_INF)
@@ -122,7 +119,8 @@ def forward_backward(
         if observed is not None and not score_observed:
             gamma = gamma.masked_fill((observed[:, t, None] >= 0), 0.0)
         gradient[:, t].scatter_add_(1, labels, -gamma)
-    return -log_likelihood, gradient.masked_fill(log_likelihood.isnan()[:, None, None], float("nan"))
+    spoilt = log_likelihood.isnan()[:, None] & inside
+    return -log_likelihood, gradient.masked_fill(spoilt[:, :, None], float("nan"))
 
 
 def best_path(

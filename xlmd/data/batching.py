@@ -187,11 +187,21 @@ class BatchStream:
         self._batches.load_state_dict(state)
 
     def _pool(self, _epoch: int, progress: float) -> tuple[np.ndarray, np.ndarray]:
-        if progress >= self._curriculum:
-            return self._indices, self._lengths
-        share = _SMALLEST_POOL + (1 - _SMALLEST_POOL) * progress / self._curriculum
-        inside = self._lengths <= np.quantile(self._lengths, share)
-        return self._indices[inside], self._lengths[inside]
+        return shortest_first(self._indices, self._lengths, progress, self._curriculum)
+
+
+def shortest_first(
+    indices: np.ndarray, lengths: np.ndarray, progress: float, curriculum: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sentences that a curriculum admits: the shortest 25% at first, all once `progress` reaches `curriculum`.
+
+    indices, lengths: (N,) int; progress, curriculum: fractions of training. Returns the admitted part of both.
+    """
+    if progress >= curriculum:
+        return indices, lengths
+    share = _SMALLEST_POOL + (1 - _SMALLEST_POOL) * progress / curriculum
+    inside = lengths <= np.quantile(lengths, share)
+    return indices[inside], lengths[inside]
 
 
 def length_sorted_batches(lengths: np.ndarray | Sequence[int], max_tokens: int) -> list[np.ndarray]:

@@ -14,10 +14,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from tqdm import tqdm
-
 from xlmd.errors import UserError
 from xlmd.files import atomic_write
+from xlmd.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -124,8 +123,8 @@ def _receive_rest(address: str, handle: IO[bytes], timeout: float) -> None:
             handle.truncate()
         length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
-        with tqdm(
-            desc=f"download {Path(address).name}", initial=start, total=total, unit="B", unit_scale=True, mininterval=1
+        with progress(
+            desc=f"download {Path(address).name}", initial=start, total=total, unit="B", unit_scale=True
         ) as bar:
             while block := _read(response):
                 handle.write(block)

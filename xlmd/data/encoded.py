@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from tqdm import tqdm
 
 from xlmd.data.text import stream_lines
 from xlmd.data.tokenizer import decode_ids, subword_encoder
 from xlmd.errors import UserError
 from xlmd.files import atomic_write
+from xlmd.progress import progress
 
 __all__ = ["EncodedText", "decode_ids", "encode"]
 
@@ -34,7 +34,7 @@ def encode(text: str | Path, tokenizer_folder: str | Path, out_prefix: str | Pat
     with atomic_write(offsets_path, "wb") as offsets_file, atomic_write(ids_path, "wb") as ids_file:
         ids, offsets = _GrowingArray(ids_file, np.int32), _GrowingArray(offsets_file, np.int64)
         offsets.append(np.zeros(1, np.int64))
-        lines = tqdm(stream_lines(text), desc=f"encode {Path(text).name}", unit=" lines", mininterval=1)
+        lines = progress(stream_lines(text), desc=f"encode {Path(text).name}", unit=" lines")
         for chunk in _chunks(iter(lines)):
             sentences = encoder(chunk)
             ends = ids.length + np.cumsum([len(sentence) for sentence in sentences])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from xlmd.data.batching import LengthBatches
+from xlmd.data.batching import LengthBatches, shortest_first
 from xlmd.data.encoded import EncodedText
 from xlmd.data.tokenizer import BOS, EOS, FIRST_PIECE, PAD
 from xlmd.errors import UserError
@@ -29,7 +29,7 @@ class MaskedLanguageModelStream:
     to be predicted, at least one a row, of which `mask_share` become `<mask>`, `random_share` a random piece, and the
     rest stay. max_tokens: the most that a batch measures, padding and specials included. Lines that have no words,
     exceed a batch or exceed `max_positions` are left out. lines: use only those from the first up to, without, the
-    second. processes, rank: as for `BatchStream`.
+    second. curriculum, processes, rank: as for `BatchStream`.
 
     Yields (B, L) int64 tensors by name: input_ids; attention_mask; position_ids (from 2 on, padding 1, as in XLM-R);
     labels (−100 where nothing is to be predicted). Raises UserError if texts differ in length or none is usable.
@@ -47,6 +47,7 @@ class MaskedLanguageModelStream:
         random_share: float = 0.1,
         max_positions: int = 512,
         lines: tuple[int, int] | None = None,
+        curriculum: float = 0.0,
         processes: int = 1,
         rank: int = 0,
     ) -> None:
@@ -68,7 +69,7 @@ class MaskedLanguageModelStream:
         self._mask_share, self._random_share = mask_share, random_share
         self._translation_fraction = translation_fraction if len(self._texts) > 1 else 0.0
         self._processes, self._rank = processes, rank
-        self._step = 0
+        self._step, self._curriculum = 0, curriculum
         self._single = LengthBatches(self._single_pool, max_tokens, seed)
         self._pair = LengthBatches(self._pair_pool, max_tokens, seed) if self._translation_fraction > 0 else None
 
@@ -80,7 +81,9 @@ class MaskedLanguageModelStream:
         return self._collate(*group[self._rank])
 
     def set_progress(self, fraction: float) -> None:
-        """Nothing here depends on how far training is; streams share one interface."""
+        """Say what fraction of training is done, in [0, 1]; the curriculum heeds it when the next epoch starts."""
+        for batches in filter(None, (self._single, self._pair)):
+            batches.progress = float(fraction)
 
     def state_dict(self) -> dict:
         """Where the stream stands, in plain numbers; the same in every process."""
@@ -104,28 +107,31 @@ class MaskedLanguageModelStream:
         lines = next(self._single)
         return lines, [self._language[lines]], random
 
-    def _single_pool(self, epoch: int, _progress: float) -> tuple[np.ndarray, np.ndarray]:
+    def _single_pool(self, epoch: int, progress: float) -> tuple[np.ndarray, np.ndarray]:
         self._language = np.random.default_rng([self._seed, epoch, 1]).integers(len(self._texts), size=self._line_count)
         words = self._lengths[self._language, np.arange(self._line_count)]
-        return self._usable(words > 0, words, words + _SINGLE_SPECIALS)
+        return self._usable(words > 0, words, words + _SINGLE_SPECIALS, progress)
 
-    def _pair_pool(self, epoch: int, _progress: float) -> tuple[np.ndarray, np.ndarray]:
+    def _pair_pool(self, epoch: int, progress: float) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([self._seed, epoch, 2])
         self._first = random.integers(len(self._texts), size=self._line_count)
         self._second = (self._first + random.integers(1, len(self._texts), size=self._line_count)) % len(self._texts)
         first, second = (self._lengths[which, np.arange(self._line_count)] for which in (self._first, self._second))
-        return self._usable(np.minimum(first, second) > 0, np.maximum(first, second), first + second + _PAIR_SPECIALS)
+        size = first + second + _PAIR_SPECIALS
+        return self._usable(np.minimum(first, second) > 0, np.maximum(first, second), size, progress)
 
     @property
     def _line_count(self) -> int:
         return self._lengths.shape[1]
 
-    def _usable(self, nonempty: np.ndarray, words: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _usable(
+        self, nonempty: np.ndarray, words: np.ndarray, size: np.ndarray, progress: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         fits = nonempty & (words + _SINGLE_SPECIALS <= self._max_positions) & (size <= self._max_tokens)
         if not fits.any():
             names = ", ".join(str(text.prefix) for text in self._texts)
             raise UserError(f"no line of {names} fits a batch of {self._max_tokens} tokens")
-        return np.flatnonzero(fits), size[fits]
+        return shortest_first(np.flatnonzero(fits), size[fits], progress, self._curriculum)
 
     def _collate(self, lines: np.ndarray, languages: list[np.ndarray], random: np.random.Generator) -> BatchEncoding:
         rows = [self._segments(line, row) for line, *row in zip(lines, *languages, strict=True)]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
-from tqdm import tqdm
 
 from xlmd.data.text import parallel_lines, stream_lines
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, write_json
+from xlmd.progress import progress
 
 Tokenization = Literal["moses", "none"]
 In = TypeVar("In")
@@ -53,9 +53,7 @@ def preprocess_pair(
     clean = functools.partial(_clean_pair, languages=languages, tokenize=tokenize)
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_write(Path(out) / name)) for name in names]
-        pairs = tqdm(
-            parallel_lines(source_raw, target_raw), desc=f"preprocess {report.stem}", unit=" pairs", mininterval=1
-        )
+        pairs = progress(parallel_lines(source_raw, target_raw), desc=f"preprocess {report.stem}", unit=" pairs")
         for lines, reason in _mapped(clean, pairs, processes, stack):
             counts["read"] += 1
             if reason is not None:
@@ -90,7 +88,7 @@ def preprocess_monolingual(
     clean = functools.partial(_tokenized, language=language, tokenize=tokenize)
     with ExitStack() as stack:
         handle = stack.enter_context(atomic_write(out))
-        lines = tqdm(stream_lines(raw), desc=f"preprocess {Path(raw).name}", unit=" lines", mininterval=1)
+        lines = progress(stream_lines(raw), desc=f"preprocess {Path(raw).name}", unit=" lines")
         for line in _mapped(clean, lines, processes, stack):
             handle.write(line + "\n")
 

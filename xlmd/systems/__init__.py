@@ -1,4 +1,4 @@
-"""The registry of systems. The module `xlmd/systems/<name>.py` defines the system <name>; there is nothing else to edit."""
+"""The registry of systems: the module `xlmd/systems/<name>.py` defines the system <name>, and that is all."""
 
 import importlib
 import inspect

@@ -90,7 +90,8 @@ class XLMD(System):
         )
         if model.config.vocab_size != len(self.tokenizer):
             raise UserError(
-                f"{settings.mlm} has {model.config.vocab_size} word embeddings but the tokenizer {len(self.tokenizer)} tokens"
+                f"{settings.mlm} has {model.config.vocab_size} word embeddings,"
+                f" but the tokenizer {len(self.tokenizer)} tokens"
             )
         return model
 
