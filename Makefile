@@ -10,7 +10,7 @@ NATIVE := CMakeLists.txt pyproject.toml $(wildcard xlmd/_cuda/*.[ch]* xlmd/_cuda
 SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .snakemake.lock \
 	env PATH="$(abspath $(VENV))/bin:$$PATH" snakemake --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS)
 
-.PHONY: help setup test all clean-results FORCE
+.PHONY: help setup test all fuzz sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -33,6 +33,12 @@ results/%: setup FORCE
 
 test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check
+
+fuzz: setup ## random CTC problems against the float64 reference (N=100000, SEED=…)
+	PATH="$(abspath $(VENV))/bin:$$PATH" python tests/fuzz_ctc.py -n $(or $(N),100000) $(if $(SEED),--seed $(SEED))
+
+sanitize: setup ## the C++ part under the address and undefined-behaviour sanitizers (N=2000)
+	PATH="$(abspath $(VENV))/bin:$$PATH" N=$(or $(N),2000) tests/sanitize_ctc
 
 clean-results: ## delete everything that the workflow made
 	rm -rf results .snakemake

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from xlmd import cli
+from xlmd.errors import UserError
+from xlmd.options import from_mapping
+from xlmd.reporting.curves import curves
+from xlmd.reporting.samples import samples
+from xlmd.systems import find_system, system_names
+from xlmd.trainer import TrainerSettings
+from xlmd.translation import decoding_options, parse_decoding
+
+
+def run_folder(tmp_path, system="xlmd", **settings):
+    folder = tmp_path / "runs/en-de" / system
+    folder.mkdir(parents=True)
+    description = {"system": system, "direction": "en-de", "settings": settings}
+    (folder / "run.json").write_text(json.dumps({"description": description, "seed": 1}))
+    return folder
+
+
+def test_help_lists_every_verb_with_what_it_does(capsys):
+    cli.main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"  {name}" in shown and verb.__doc__.splitlines()[0] in shown for name, verb in cli.VERBS.items())
+
+
+@pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb not in ("train", "pretrain")])
+def test_every_verb_explains_its_flags(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([verb, "--help"])
+    assert end.value.code == 0 and "--" in capsys.readouterr().out
+
+
+def test_a_user_error_ends_with_its_message_and_status_2(capsys, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        cli.main(
+            ["encode", "--text", str(tmp_path / "missing"), "--tokenizer", str(tmp_path), "--out", str(tmp_path / "x")]
+        )
+    message = capsys.readouterr().err
+    assert end.value.code == 2 and message.startswith("error: ") and "Traceback" not in message
+
+
+def test_an_unknown_verb_or_system_is_answered_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit, match="translate"):
+        cli.main(["trasnlate"])
+    with pytest.raises(SystemExit):
+        cli.main(["train", "xlm-d"])
+    assert "transformer, xlmd" in capsys.readouterr().err
+
+
+def test_the_registry_finds_each_file_of_the_package():
+    assert system_names() == ["transformer", "xlmd"]
+    assert [find_system(name).name for name in system_names()] == system_names()
+
+
+def test_an_unknown_setting_is_named_with_the_known_ones():
+    with pytest.raises(UserError, match="'stepps'.*steps"):
+        from_mapping(TrainerSettings, {"stepps": 3})
+
+
+def test_a_decodings_name_spells_its_options_over_the_defaults(tmp_path):
+    run = str(run_folder(tmp_path))
+    assert parse_decoding("iterations=4-strategy=static") == {"iterations": "4", "strategy": "static"}
+    defaults = {"xlmd": {"strategy": "dynamic", "static_block": 6}, "transformer": {"beam": 5}}
+    options = decoding_options(run, "iterations=4-strategy=static", defaults)
+    assert options == {"iterations": 4, "strategy": "static", "static_block": 6}
+
+
+@pytest.mark.parametrize(("name", "message"), [("beam=4", "'beam'"), ("iterations=four", "iterations=four")])
+def test_a_decoding_that_the_system_does_not_know_is_named(tmp_path, name, message):
+    with pytest.raises(UserError, match=message):
+        decoding_options(str(run_folder(tmp_path)), name, {})
+
+
+def test_samples_are_the_first_lines_of_each_direction_whatever_they_say(tmp_path):
+    folder = run_folder(tmp_path)
+    entry = {"system": "xlmd", "direction": "en-de", "settings": {"M": 2}, "decoding": {"iterations": 4}}
+    (folder / "test.json").write_text(json.dumps(entry))
+    (folder / "test.txt").write_text("eins\nzwei\ndrei\n")
+    (tmp_path / "source").write_text("one\ntwo\nthree\n")
+    (tmp_path / "reference").write_text("Eins\nZwei\nDrei\n")
+    samples([str(folder / "test.json")], [f"en-de={tmp_path}/source={tmp_path}/reference"], str(tmp_path / "out.md"), 2)
+    text = (tmp_path / "out.md").read_text()
+    assert "1. source: one\n   - reference: Eins\n   - XLM-D, M=2, T=4: eins\n" in text
+    assert "2. source: two" in text and "three" not in text and "drei" not in text
+
+
+def test_curves_draws_each_kind_of_run_and_names_a_missing_one(tmp_path):
+    folder = run_folder(tmp_path)
+    (folder / "curves.csv").write_text("step,name,value\n10,loss,3.5\n20,loss,2.5\n20,bleu,4.0\n")
+    curves([str(folder)], str(tmp_path / "curves.png"))
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="nowhere/curves.csv"):
+        curves(["nowhere"], str(tmp_path / "other.png"))

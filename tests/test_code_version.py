@@ -1,0 +1,57 @@
+"""The hash that makes Snakemake rerun what an edited module changes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from xlmd.reporting import code
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    shutil.copytree(code.ROOT, tmp_path / "xlmd", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    monkeypatch.setattr(code, "ROOT", tmp_path / "xlmd")
+    code._imported_by.cache_clear()
+    yield tmp_path / "xlmd"
+    code._imported_by.cache_clear()
+
+
+def edit(path: Path):
+    path.write_text(path.read_text() + "\n# edited\n")
+    code._imported_by.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "changed", "unchanged"),
+    [
+        ("decoding.py", "decode", "encode"),
+        ("training.py", "train", "preprocess"),
+        ("_cuda/recursion.h", "train", "score"),
+        ("files.py", "phrasebook", None),
+        ("data/phrasebook/german.py", "phrasebook", "train"),
+        ("reporting/table1.py", "table1", "decode"),
+    ],
+)
+def test_a_verb_depends_on_exactly_what_it_reaches(tree, module, changed, unchanged):
+    systems = ["xlmd.systems.xlmd"]
+    verbs = [verb for verb in (changed, unchanged) if verb]
+    before = {verb: code.code_version(verb, systems if verb in ("train", "decode") else ()) for verb in verbs}
+    edit(tree / module)
+    after = {verb: code.code_version(verb, systems if verb in ("train", "decode") else ()) for verb in before}
+    assert after[changed] != before[changed]
+    assert unchanged is None or after[unchanged] == before[unchanged]
+
+
+def test_a_system_depends_on_its_own_file_alone(tree):
+    edited, other = (["xlmd.systems.transformer"], ["xlmd.systems.xlmd"])
+    before = code.code_version("train", edited), code.code_version("train", other)
+    edit(tree / "systems/transformer.py")
+    assert code.code_version("train", edited) != before[0]
+    assert code.code_version("train", other) == before[1]
+
+
+def test_a_comment_in_another_verb_changes_nothing(tree):
+    before = code.code_version("encode")
+    edit(tree / "cli.py")
+    assert code.code_version("encode") == before
