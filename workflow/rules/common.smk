@@ -166,3 +166,72 @@ def table1_decodes():
                 yield direction, run_name(
                     "xlmd", "distilled", M=m, s=entry["s"]
                 ), decode_name(iterations=iterations)
+
+
+def timed_cells():
+    """The decodings that are timed: all of Table 1 in one direction, and the Transformer in CTranslate2."""
+    timed = config["latency"]["direction"]
+    cells = [
+        f"{R}/runs/{d}/{run}/decodes/{decoding}"
+        for d, run, decoding in table1_decodes()
+        if d == timed
+    ]
+    return [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
+
+
+def grid_decodings(system):
+    """The names of the decodings of a system that the tables show."""
+    if system == "xlmd":
+        return [decode_name(iterations=t) for t in config["table1"]["iterations"]]
+    return [decode_name(beam=config["systems"][system]["decoding"]["beam"])]
+
+
+def decode_outputs(decodings):
+    return [
+        f"{RUN}/decodes/{name}/test.{suffix}"
+        for name in decodings
+        for suffix in ("txt", "json")
+    ]
+
+
+def table_files(table):
+    return [f"{R}/{table}.csv", f"{R}/{table}.md", f"{R}/provenance/{table}.json"]
+
+
+def of_kind(kind):
+    """A pattern of the names of all corpora of a kind, one that never matches if there are none."""
+    names = [name for name, entry in config["corpora"].items() if entry["kind"] == kind]
+    return "|".join(names) or "(?!)"
+
+
+def files_entry(wildcards):
+    """Where a downloaded file of a corpus comes from."""
+    files = config["corpora"][wildcards.corpus]["files"]
+    name = f"{wildcards.split}.{wildcards.language}"
+    if name not in files:
+        raise WorkflowError(
+            f"config, at corpora.{wildcards.corpus}.files: no entry for {name}"
+        )
+    return files[name]
+
+
+def pretraining_text(language):
+    entry = config["pretraining_text"]
+    return f"{entry['corpus']}/monolingual/{entry['split']}.{language}"
+
+
+TEACHER = run_name("transformer", "original")
+PRETRAINING_LANGUAGES = config["pretraining_text"]["languages"]
+GRID_DECODINGS = {system: grid_decodings(system) for system in config["systems"]}
+DEFAULTS = json.dumps(
+    {system: entry["decoding"] for system, entry in config["systems"].items()}
+)
+TIMED_CELLS = timed_cells()
+TABLE1_CELLS = [
+    f"{R}/runs/{d}/{run}/decodes/{decoding}/test"
+    for d, run, decoding in table1_decodes()
+]
+TRAINED = list(
+    dict.fromkeys(f"{R}/runs/{d}/{run}/run.json" for d, run, _ in table1_decodes())
+)
+TRAINED += [f"{R}/mlm/run.json"] if config["mlm"]["source"] == "pretrain" else []

@@ -1,21 +1,6 @@
 # Corpora: generated or downloaded, cleaned and Moses-tokenised.
 
 
-def of_kind(kind):
-    names = [name for name, entry in config["corpora"].items() if entry["kind"] == kind]
-    return "|".join(names) or "(?!)"
-
-
-def files_entry(wildcards):
-    files = config["corpora"][wildcards.corpus]["files"]
-    name = f"{wildcards.split}.{wildcards.language}"
-    if name not in files:
-        raise WorkflowError(
-            f"config, at corpora.{wildcards.corpus}.files: no entry for {name}"
-        )
-    return files[name]
-
-
 rule generate_phrasebook:
     input:
         lexicons=sorted(str(path) for path in Path("resources/phrasebook").glob("*.*")),
@@ -96,7 +81,7 @@ rule preprocess:
         mem_mb=2000,
         runtime=600,
     params:
-        folder=f"{R}/corpora/{{corpus}}/{{first}}-{{second}}",
+        folder=lambda w, output: Path(output.counts).parent,
         tokenize=config["preprocessing"]["tokenize"],
         code=code_version("preprocess"),
     shell:

@@ -2,26 +2,6 @@
 # than decoding a small test set; it leaves those that are there already, so a further one is all that it adds.
 
 
-def grid_decodings(system):
-    """The names of the decodings of a system that the tables show."""
-    if system == "xlmd":
-        return [decode_name(iterations=t) for t in config["table1"]["iterations"]]
-    return [decode_name(beam=config["systems"][system]["decoding"]["beam"])]
-
-
-def decode_outputs(decodings):
-    return [
-        f"{RUN}/decodes/{name}/test.{suffix}"
-        for name in decodings
-        for suffix in ("txt", "json")
-    ]
-
-
-GRID_DECODINGS = {system: grid_decodings(system) for system in config["systems"]}
-DEFAULTS = json.dumps(
-    {system: entry["decoding"] for system, entry in config["systems"].items()}
-)
-
 for SYSTEM, DECODINGS in GRID_DECODINGS.items():
 
     rule:
@@ -48,11 +28,11 @@ for SYSTEM, DECODINGS in GRID_DECODINGS.items():
             runtime=240,
             gpu=1,
         params:
-            run=RUN,
+            run=lambda w, input: Path(input.run).parent,
             decodings=DECODINGS,
             defaults=DEFAULTS,
             source=lambda w: encoded(w.direction, "test", 0),
-            tokenizer=TOKENIZER,
+            tokenizer=lambda w: TOKENIZER,
             max_tokens=config["decoding"]["max_tokens"],
             device=config["device"],
             code=code_version("decode", [f"xlmd.systems.{SYSTEM}"]),
@@ -88,10 +68,10 @@ rule decode_otherwise:
         runtime=240,
         gpu=1,
     params:
-        run=RUN,
+        run=lambda w, input: Path(input.run).parent,
         defaults=DEFAULTS,
         source=lambda w: encoded(w.direction, "test", 0),
-        tokenizer=TOKENIZER,
+        tokenizer=lambda w: TOKENIZER,
         max_tokens=config["decoding"]["max_tokens"],
         device=config["device"],
         code=lambda w: code_version("decode", [f"xlmd.systems.{w.system}"]),

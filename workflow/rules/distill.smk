@@ -1,7 +1,5 @@
 # Sequence-level knowledge distillation: the teacher translates the training set.
 
-TEACHER = run_name("transformer", "original")
-
 
 rule distill:
     input:
@@ -28,7 +26,7 @@ rule distill:
         gpu=1,
     params:
         source=lambda w: encoded(w.direction, "train", 0),
-        folder=f"{R}/distilled/{{direction}}",
+        folder=lambda w, output: Path(output.counts).parent,
         flags=flags(config["distillation"], {"device": config["device"]}),
         code=code_version("distil"),
     shell:

@@ -2,23 +2,11 @@
 # that nothing runs beside it.
 
 
-def timed_cells():
-    """The decodings that are timed: all of Table 1 in one direction, and the Transformer in CTranslate2."""
-    timed = config["latency"]["direction"]
-    cells = [
-        f"{R}/runs/{d}/{run}/decodes/{decoding}"
-        for d, run, decoding in table1_decodes()
-        if d == timed
-    ]
-    return [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
-
-
-TIMED_CELLS = timed_cells()
-
-
 rule latency:
     input:
-        runs=sorted({cell.split("/decodes/")[0] + "/run.json" for cell in TIMED_CELLS}),
+        runs=sorted(
+            {str(Path(cell).parent.parent / "run.json") for cell in TIMED_CELLS}
+        ),
         source=encoded_files(encoded(config["latency"]["direction"], "test", 0)),
         text=text(config["latency"]["direction"], "test", 0, raw=True),
         tokenizer=built(TOKENIZER),
@@ -38,8 +26,8 @@ rule latency:
     params:
         cells=TIMED_CELLS,
         defaults=DEFAULTS,
-        source=encoded(config["latency"]["direction"], "test", 0),
-        tokenizer=TOKENIZER,
+        source=lambda w: encoded(config["latency"]["direction"], "test", 0),
+        tokenizer=lambda w: TOKENIZER,
         protocol=flags(
             {
                 key: value

@@ -36,8 +36,9 @@ if config["mlm"]["source"] == "pretrain":
                 f"{language}={R}/encoded/{pretraining_text(language)}"
                 for language in PRETRAINING_LANGUAGES
             ],
-            tokenizer=TOKENIZER,
+            tokenizer=lambda w: TOKENIZER,
+            folder=lambda w, output: Path(output[0]).parent,
             code=code_version("pretrain"),
         shell:
             "xlmd pretrain {params.flags} --tokenizer {params.tokenizer:q} --text {params.texts}"
-            " --out {R}/mlm 2>&1 | tee {log}"
+            " --out {params.folder} 2>&1 | tee {log}"

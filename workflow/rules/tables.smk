@@ -1,21 +1,6 @@
 # The tables of the paper, measured figures beside the printed ones.
 
 
-def table_files(table):
-    return [f"{R}/{table}.csv", f"{R}/{table}.md", f"{R}/provenance/{table}.json"]
-
-
-TABLE1_CELLS = [
-    f"{R}/runs/{d}/{run}/decodes/{decoding}/test"
-    for d, run, decoding in table1_decodes()
-]
-
-TRAINED = list(
-    dict.fromkeys(f"{R}/runs/{d}/{run}/run.json" for d, run, _ in table1_decodes())
-)
-TRAINED += [f"{R}/mlm/run.json"] if config["mlm"]["source"] == "pretrain" else []
-
-
 rule resolve_config:
     output:
         f"{R}/config.yaml",
@@ -117,7 +102,7 @@ rule curves:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=[path.removesuffix("/run.json") for path in TRAINED],
+        runs=lambda w, input: [Path(path).parent for path in input.records],
         code=code_version("curves"),
     shell:
         "xlmd curves --runs {params.runs} --out {output} 2>&1 | tee {log}"

@@ -1,13 +1,6 @@
 # The tokenizer, and text as subword ids.
 
 
-def pretraining_text(language):
-    entry = config["pretraining_text"]
-    return f"{entry['corpus']}/monolingual/{entry['split']}.{language}"
-
-
-PRETRAINING_LANGUAGES = config["pretraining_text"]["languages"]
-
 if config["tokenizer"]["source"] == "train":
 
     rule train_tokenizer:
@@ -54,8 +47,8 @@ rule encode:
         mem_mb=2000,
         runtime=240,
     params:
-        tokenizer=TOKENIZER,
-        prefix=f"{R}/encoded/{{text}}",
+        tokenizer=lambda w: TOKENIZER,
+        prefix=lambda w, output: output[0].removesuffix(".ids.npy"),
         code=code_version("encode"),
     shell:
         "xlmd encode --text {input.text} --tokenizer {params.tokenizer:q} --out {params.prefix} 2>&1 | tee {log}"

@@ -30,11 +30,11 @@ rule train:
         gpu=1,
     params:
         flags=training_flags,
-        folder=RUN,
+        folder=lambda w, output: Path(output.record).parent,
         source=lambda w: training_data(w.direction, w.data)[0],
         target=lambda w: training_data(w.direction, w.data)[1],
         dev=lambda w: encoded(w.direction, "dev", 0),
-        tokenizer=TOKENIZER,
+        tokenizer=lambda w: TOKENIZER,
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
         "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
