@@ -7,8 +7,11 @@ SNAKEMAKE_FLAGS ?=
 STAMP := $(VENV)/.installed
 NATIVE := CMakeLists.txt pyproject.toml $(wildcard xlmd/_cuda/*.[ch]* xlmd/_cuda/*.p*)
 # An operating system's lock, which dies with its owner, instead of Snakemake's, which a killed run leaves behind.
-SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .snakemake.lock \
-	env PATH="$(abspath $(VENV))/bin:$$PATH" snakemake --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS)
+LOCK := flock --nonblock --conflict-exit-code 75 .snakemake.lock
+BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" >&2; exit $$status; }
+# The target stands first: a flag such as --configfile takes all that follows it.
+SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
+	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
 .PHONY: help setup test all fuzz sanitize clean-results FORCE
 
@@ -19,6 +22,8 @@ help: ## this list
 setup: $(STAMP) ## the virtual environment with exact versions, and the native library
 
 $(STAMP): requirements.lock $(NATIVE)
+	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -26,10 +31,10 @@ $(STAMP): requirements.lock $(NATIVE)
 	@touch $@
 
 all: setup ## every table and figure that the workflow can make
-	@$(SNAKEMAKE) all || { status=$$?; test $$status = 75 && echo "another make is running here" >&2; exit $$status; }
+	@$(call SNAKEMAKE,all)
 
 results/%: setup FORCE
-	@$(SNAKEMAKE) $@ || { status=$$?; test $$status = 75 && echo "another make is running here" >&2; exit $$status; }
+	@$(call SNAKEMAKE,$@)
 
 test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check
@@ -41,6 +46,6 @@ sanitize: setup ## the C++ part under the address and undefined-behaviour saniti
 	PATH="$(abspath $(VENV))/bin:$$PATH" N=$(or $(N),2000) tests/sanitize_ctc
 
 clean-results: ## delete everything that the workflow made
-	rm -rf results .snakemake
+	@$(LOCK) rm -rf results .snakemake || $(BUSY)
 
 FORCE:

@@ -11,6 +11,8 @@ from xlmd.systems import find_system, system_names
 from xlmd.trainer import TrainerSettings
 from xlmd.translation import decoding_options, parse_decoding
 
+REQUIRED = ("direction", "tokenizer", "source", "target", "dev_source", "dev_reference", "out")
+
 
 def run_folder(tmp_path, system="xlmd", **settings):
     folder = tmp_path / "runs/en-de" / system
@@ -68,10 +70,32 @@ def test_a_decodings_name_spells_its_options_over_the_defaults(tmp_path):
     assert options == {"iterations": 4, "strategy": "static", "static_block": 6}
 
 
-@pytest.mark.parametrize(("name", "message"), [("beam=4", "'beam'"), ("iterations=four", "iterations=four")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("beam=4", "'beam'"), ("iterations=four", "iterations=four"), ("four", "'four' does not name a decoding")],
+)
 def test_a_decoding_that_the_system_does_not_know_is_named(tmp_path, name, message):
     with pytest.raises(UserError, match=message):
         decoding_options(str(run_folder(tmp_path)), name, {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"iterations": 0}, "iterations = 0: must be at least 1"),
+        ({"strategy": "fast"}, "strategy = 'fast': expected one of dynamic, static"),
+        ({"committed": "remaskk"}, "committed = 'remaskk'"),
+    ],
+)
+def test_a_decoding_option_out_of_range_is_named(settings, message):
+    with pytest.raises(UserError, match=message):
+        find_system("xlmd").Decoding(**settings)
+
+
+def test_an_unknown_flag_of_training_is_named_without_a_traceback(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "xlmd", "--gama", "1", *(x for f in REQUIRED for x in (f"--{f}", "x"))])
+    assert end.value.code == 2 and "unknown flags: --gama 1" in capsys.readouterr().err
 
 
 def test_samples_are_the_first_lines_of_each_direction_whatever_they_say(tmp_path):

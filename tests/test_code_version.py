@@ -29,8 +29,9 @@ def edit(path: Path):
         ("training.py", "train", "preprocess"),
         ("_cuda/recursion.h", "train", "score"),
         ("files.py", "phrasebook", None),
-        ("data/phrasebook/german.py", "phrasebook", "train"),
-        ("reporting/table1.py", "table1", "decode"),
+        ("data/phrasebook/sampler.py", "phrasebook", "train"),
+        ("data/batching.py", "train", "phrasebook"),
+        ("reporting/tables.py", "table1", "train"),
     ],
 )
 def test_a_verb_depends_on_exactly_what_it_reaches(tree, module, changed, unchanged):
@@ -49,6 +50,14 @@ def test_a_system_depends_on_its_own_file_alone(tree):
     edit(tree / "systems/transformer.py")
     assert code.code_version("train", edited) != before[0]
     assert code.code_version("train", other) == before[1]
+
+
+def test_a_language_depends_on_its_own_grammar_alone(tree):
+    german, romanian = (["xlmd.data.phrasebook.grammars.de"], ["xlmd.data.phrasebook.grammars.ro"])
+    before = code.code_version("phrasebook", german), code.code_version("phrasebook", romanian)
+    edit(tree / "data/phrasebook/grammars/de.py")
+    assert code.code_version("phrasebook", german) != before[0]
+    assert code.code_version("phrasebook", romanian) == before[1]
 
 
 def test_a_comment_in_another_verb_changes_nothing(tree):

@@ -42,6 +42,20 @@ def test_upper_layers_run_once_an_iteration_and_lower_ones_once(model):
     assert calls == [1, 4, 4]
 
 
+def test_repredicting_and_remasking_revise_what_keeping_leaves(tmp_path):
+    """On some of many random models at least, or the options would mean nothing."""
+    revised = {"repredict": 0, "remask": 0}
+    source, lengths = sources()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        model = decorated(save_mlm(tmp_path), reset=True, initializer_range=1.0)
+        kept, _ = iterative_refinement(model, source, lengths, iterations=4)
+        for committed in revised:
+            other, _ = iterative_refinement(model, source, lengths, iterations=4, committed=committed)
+            revised[committed] += not torch.equal(kept, other)
+    assert all(revised.values()), revised
+
+
 def test_committed_tokens_stay(model):
     shown = []
 

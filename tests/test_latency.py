@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pytest
 
+from xlmd import record
 from xlmd.evaluation import latency
 
 
@@ -121,7 +122,7 @@ def test_bad_arguments_are_named(options, named):
 
 
 def test_hardware_names_the_processor_and_what_the_caller_knows():
-    hardware = latency.hardware(threads=2, gpu="Some GPU")
+    hardware = record.hardware(threads=2, gpu="Some GPU")
     assert hardware["cpu"] and hardware["cores"] >= 1
     assert (hardware["threads"], hardware["gpu"]) == (2, "Some GPU")
 

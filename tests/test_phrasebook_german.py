@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xlmd.data.phrasebook import german
+from xlmd.data.phrasebook.grammars import de as german
 from xlmd.data.phrasebook.lexicon import check_complete, load
 from xlmd.data.phrasebook.meaning import FUTURE, PAST, PRESENT, Clause, Entity, Meaning
 from xlmd.data.phrasebook.sampler import load_concepts, meanings

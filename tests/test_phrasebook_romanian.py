@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from xlmd.data.phrasebook import romanian, sampler
+from xlmd.data.phrasebook import sampler
 from xlmd.data.phrasebook.generate import LEXICONS, sentences
+from xlmd.data.phrasebook.grammars import ro as romanian
 from xlmd.data.phrasebook.lexicon import check_complete, load
 from xlmd.data.phrasebook.meaning import FUTURE, PAST, PRESENT, Clause, Entity, Meaning
 

@@ -1,14 +1,13 @@
-import subprocess
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from results_example import transformer, write_index, xlmd
 
 from xlmd.errors import UserError
-from xlmd.files import read_json
-from xlmd.reporting import provenance
+from xlmd.files import read_json, write_json
 from xlmd.reporting.table1 import table1
 
 
@@ -82,60 +81,23 @@ def test_the_record_holds_configuration_scale_versions_seeds_and_times(written):
     assert datetime.fromisoformat(record["started"]) < datetime.fromisoformat(record["finished"])
 
 
+def test_the_record_leads_on_to_the_mlm_and_the_distillation_that_a_run_used(tmp_path):
+    result = xlmd(tmp_path, 3, 4)
+    mlm, distilled = tmp_path / "mlm", tmp_path / "distilled/en-de"
+    write_json(mlm / "run.json", {"seed": 1, "started": "2023-12-31T00:00:00+00:00"})
+    write_json(distilled / "distillation.json", {"read": 100, "kept": 98})
+    run = Path(result["run"]) / "run.json"
+    inputs = {str(mlm / "model/config.json"): "0a", str(distilled / "train.source.ids.npy"): "0b"}
+    write_json(run, read_json(run) | {"inputs": inputs, "description": {"direction": "en-de"}})
+    arguments = write_index(tmp_path, [result])
+    table1(**arguments)
+    record = read_json(arguments["out_provenance"])
+    assert record["runs"].keys() == {result["run"], str(mlm)}
+    assert record["started"] == "2023-12-31T00:00:00+00:00"
+    assert record["distillation"] == {"en-de": {"read": 100, "kept": 98}}
+
+
 def test_a_missing_run_record_is_an_error(tmp_path):
     result = xlmd(tmp_path, 3, 4)
     with pytest.raises(UserError, match=r"nowhere/run\.json"):
         table1(**write_index(tmp_path, [result | {"run": "nowhere"}]))
-
-
-def test_a_run_record_holds_settings_command_times_and_hashes(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.de").write_bytes(b"abc")
-    record = provenance.start_record({"M": 3}, [tmp_path / "data"], seed=7, threads=2)
-    provenance.finish(record, tmp_path / "run.json", steps=100)
-    written = read_json(tmp_path / "run.json")
-    assert (written["settings"], written["seed"], written["steps"]) == ({"M": 3}, 7, 100)
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert written["inputs"] == {str(tmp_path / "data" / "train.de"): digest}
-    assert datetime.fromisoformat(written["started"]).utcoffset().total_seconds() == 0
-    assert written["finished"] >= written["started"] and written["command"]
-    assert written["environment"]["hardware"]["threads"] == 2
-
-
-def test_a_missing_input_is_named(tmp_path):
-    with pytest.raises(UserError, match="absent.txt"):
-        provenance.start_record({}, [tmp_path / "absent.txt"], seed=1)
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A working directory that looks like a checkout of this project, with the package installed elsewhere."""
-    monkeypatch.setattr(provenance.xlmd, "__file__", str(tmp_path / "site-packages" / "xlmd" / "__init__.py"))
-    source = tmp_path / "checkout" / "xlmd" / "reporting" / "provenance.py"
-    source.parent.mkdir(parents=True)
-    source.write_text("x = 1\n")
-    monkeypatch.chdir(tmp_path / "checkout")
-    return source
-
-
-def git(*arguments):
-    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_git_state_is_the_checkouts_commit_and_whether_it_was_changed(checkout):
-    assert provenance.git_state() is None
-    git("init", "-q")
-    assert provenance.git_state() is None
-    git("add", ".")
-    git("commit", "-q", "-m", "first")
-    assert provenance.git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": False}
-    checkout.write_text("x = 2\n")
-    assert provenance.git_state()["dirty"]
-
-
-def test_a_checkout_of_something_else_is_not_this_projects_commit(checkout):
-    checkout.unlink()
-    git("init", "-q")
-    git("commit", "-q", "--allow-empty", "-m", "other")
-    assert provenance.git_state() is None

@@ -95,7 +95,9 @@ def test_a_killed_run_continues_to_bitwise_the_same_weights_and_curves(tmp_path,
     whole, _ = run(tmp_path / "whole")
     with pytest.raises(Killed):
         run(tmp_path / "killed", loss=killed_at(step))
-    continued, _ = run(tmp_path / "killed")
+    calls = []
+    continued, _ = run(tmp_path / "killed", loss=lambda *arguments: calls.append(1) or reconstruct(*arguments))
+    assert len(calls) == SETTINGS.steps - step // SETTINGS.checkpoint_every * SETTINGS.checkpoint_every
     assert equal(whole, continued)
     assert (tmp_path / "whole/curves.csv").read_text() == (tmp_path / "killed/curves.csv").read_text()
 

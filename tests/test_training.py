@@ -66,6 +66,16 @@ def test_observing_part_of_the_best_path_never_makes_a_target_impossible(model):
         assert loss.isfinite()
 
 
+def test_an_infeasible_pair_does_not_disturb_the_others(model):
+    """The longest sentence of the batch has a target that no alignment can hold."""
+    source, lengths = sources()
+    target = torch.full((2, 20), 5)
+    target_lengths = torch.tensor([20, 1])
+    options = {"block": 4, "zero_infinity": True, "reduction": "none"}
+    both = algorithm1(model, source, lengths, target, target_lengths, generator=torch.Generator(), **options)
+    assert both[0] == 0 and both[1].isfinite() and both[1] > 0
+
+
 def test_every_parameter_learns_sigma_included(model):
     model.train()
     generator = torch.Generator().manual_seed(0)

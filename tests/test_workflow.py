@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
+
+from xlmd.configuration import check_config
+from xlmd.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 TABLE = "results/table1.csv"
@@ -40,16 +44,21 @@ def planned(output):
     return {name: int(count) for name, count in (line.split() for line in lines if line.strip())}
 
 
-def edit(folder, **changes):
-    """Change keys of the overlay; a key is a path with double underscores."""
-    config = yaml.safe_load((folder / "micro.yaml").read_text())
+def changed(config, **changes):
+    """`config` with changed keys; a key is a path with double underscores."""
     for path, value in changes.items():
         *parents, key = path.split("__")
         entry = config
         for parent in parents:
             entry = entry.setdefault(parent, {})
         entry[key] = value
-    (folder / "micro.yaml").write_text(yaml.safe_dump(config))
+    return config
+
+
+def edit(folder, **changes):
+    """Change keys of the overlay."""
+    overlay = folder / "micro.yaml"
+    overlay.write_text(yaml.safe_dump(changed(yaml.safe_load(overlay.read_text()), **changes)))
 
 
 def read_table(folder):
@@ -91,6 +100,30 @@ def test_every_measured_cell_names_the_run_that_it_came_from(finished):
     for cell in record["cells"]:
         for origin in cell["origins"]:
             assert (finished / origin["run"] / "run.json").exists()
+    assert "results/mlm" in record["runs"]
+    assert record["started"] == min(run["started"] for run in record["runs"].values())
+    assert all(record["distillation"][pair]["kept"] > 0 for pair in ("en-de", "de-en"))
+
+
+def test_another_mirror_downloads_nothing_anew(tmp_path):
+    folder = checkout(tmp_path)
+    (folder / "mirror/text").mkdir(parents=True)
+    (folder / "mirror/text/test.de").write_text("Hund\n")
+    files = {"test.de": {"url": "https://example.invalid/test.de"}}
+    edit(folder, corpora__text={"kind": "files", "languages": ["en", "de"], "files": files}, mirror="mirror")
+    target = "results/corpora/text/raw/test.de"
+    snakemake(folder, target)
+    assert (folder / target).read_text() == "Hund\n"
+    edit(folder, mirror=None)
+    assert planned(snakemake(folder, "--dry-run", target)) == {}
+
+
+def test_a_system_of_the_configuration_is_decoded_as_its_entry_says(tmp_path):
+    folder = checkout(tmp_path)
+    edit(folder, systems__xlmd__decodings=["iterations=4-strategy=static"])
+    run = "results/runs/en-de/xlmd-distilled-M=1-s=2.0/decodes"
+    jobs = planned(snakemake(folder, "--dry-run", f"{run}/iterations=4-strategy=static/test.txt"))
+    assert jobs["decode_xlmd"] == 1 and "decode_otherwise" not in jobs
 
 
 def test_nothing_is_run_twice(finished):
@@ -119,6 +152,11 @@ def test_any_run_and_decoding_is_a_target_by_its_name(finished):
     name = "results/runs/en-de/xlmd-original-M=1-s=1.5-reset=True/decodes/iterations=4-strategy=static"
     jobs = planned(snakemake(finished, "--dry-run", f"{name}/test.score.json"))
     assert jobs["train"] == jobs["decode_otherwise"] == jobs["score"] == 1 and "distill" not in jobs
+
+
+def test_a_decoding_that_the_table_shows_of_one_system_is_a_target_of_any_other(tmp_path):
+    name = "results/runs/en-de/transformer-original/decodes/iterations=4"
+    assert planned(snakemake(checkout(tmp_path), "--dry-run", f"{name}/test.txt"))["decode_otherwise"] == 1
 
 
 def test_another_s_trains_anew_from_the_same_teacher(copy):
@@ -173,7 +211,7 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
     process.wait()
     assert list(folder.glob(checkpoint)), "the job was over before it could be killed"
     snakemake(folder, "--unlock")
-    snakemake(folder, TABLE)
+    assert "continuing from the checkpoint of step" in snakemake(folder, TABLE)
     for row, reference in zip(read_table(folder), read_table(finished), strict=True):
         # Only the time it took may differ.
         assert row | {"speedup": None} == reference | {"speedup": None}
@@ -188,14 +226,73 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"table1__s": 0.5}, "table1.s: 0.5"),
         ({"seed": "one"}, "seed: 'one'"),
         ({"latency__direction": "en-fr"}, "latency.direction: en-fr"),
-        ({"directions": [{"pair": "en-de", "corpus": "wmt"}]}, "wmt"),
+        ({"directions": [{"pair": "en-de", "corpus": "wmt"}]}, "directions: en-de wants corpus 'wmt'"),
+        ({"directions": [{"pair": "en-fr", "corpus": "phrasebook"}]}, "directions: en-fr wants 'fr'"),
+        ({"directions": [{"pair": "en-en", "corpus": "phrasebook"}]}, "directions: en-en translates"),
+        ({"directions": 2 * [{"pair": "en-de", "corpus": "phrasebook"}]}, "directions: en-de is there more than once"),
+        ({"directions": [{"corpus": "phrasebook"}]}, "directions.0: 'pair' is a required property"),
+        ({"directions": "en-de"}, "directions: 'en-de'"),
+        ({"corpora__phrasebook": None}, "corpora.phrasebook: None"),
+        ({"pretraining_text__corpus": "wmt"}, "pretraining_text: it wants corpus 'wmt'"),
+        ({"pretraining_text__languages": ["en", "fr"]}, "pretraining_text: it wants 'fr'"),
+        ({"tokenizer__vocabulary": None}, "tokenizer.vocabulary: None"),
+        ({"mlm__trainer__threads": 0}, "mlm.trainer.threads: 0"),
+        ({"mlm__shape__layers": 0}, "mlm.shape.layers: 0"),
+        ({"systems__xlmd__trainer__steps": -1}, "systems.xlmd.trainer.steps: -1"),
+        ({"systems__transformer__decoding__beam": 0}, "systems.transformer.decoding.beam: 0"),
+        ({"systems__xlmd__decodings": ["four"]}, "systems.xlmd.decodings.0: 'four'"),
+        ({"systems__rnn": {}}, "systems"),
     ],
 )
-def test_a_bad_configuration_ends_at_once_and_names_the_key(tmp_path, change, message):
+def test_a_bad_configuration_ends_at_once_and_names_the_key(change, message):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    micro = yaml.safe_load((ROOT / "tests/micro.yaml").read_text())
+    update_config(config, changed(micro, **change))
+    with pytest.raises(UserError) as error:
+        check_config(config, ROOT / "workflow/schemas")
+    assert message in str(error.value)
+
+
+def test_a_bad_configuration_stops_snakemake_with_that_message(tmp_path):
     folder = checkout(tmp_path)
-    edit(folder, **change)
+    edit(folder, directions=[{"corpus": "phrasebook"}])
     output = snakemake(folder, "--dry-run", TABLE, check=False)
-    assert message in output and "Traceback" not in output
+    assert "config, at directions.0: 'pair' is a required property" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("scale", ["tests/micro.yaml", *sorted(str(path) for path in ROOT.glob("config/*.yaml"))])
+def test_the_scales_that_come_with_the_project_are_good(scale):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    check_config(config, ROOT / "workflow/schemas")
+    update_config(config, yaml.safe_load((ROOT / scale).read_text()))
+    check_config(config, ROOT / "workflow/schemas")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "latency",
+        "latency.threads",
+        "distillation.threads",
+        "tokenizer.vocabulary",
+        "mlm.shape",
+        "mlm.trainer.threads",
+        "systems.transformer",
+        "systems.xlmd.trainer.threads",
+        "corpora.phrasebook.sizes",
+    ],
+)
+def test_a_missing_key_is_named(path):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    *parents, key = path.split(".")
+    entry = config
+    for parent in parents:
+        entry = entry[parent]
+    del entry[key]
+    with pytest.raises(UserError) as error:
+        check_config(config, ROOT / "workflow/schemas")
+    place = ".".join(parents) or "(top level)"
+    assert f"config, at {place}: " in str(error.value) and f"'{key}'" in str(error.value)
 
 
 def test_the_schema_lists_exactly_the_settings_of_the_code():

@@ -35,7 +35,12 @@ def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
         types, prog=f"xlmd {verb.__name__}", description=verb.__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )  # fmt: skip
-    return list(parser.parse_args_into_dataclasses(args=list(argv), look_for_args_file=False))
+    *settings, unknown = parser.parse_args_into_dataclasses(
+        args=list(argv), look_for_args_file=False, return_remaining_strings=True
+    )
+    if unknown:
+        parser.error(f"unknown flags: {' '.join(unknown)} (see xlmd {verb.__name__} --help)")
+    return settings
 
 
 _DECODER = {
@@ -122,22 +127,26 @@ def pretrain(argv: Sequence[str]) -> None:
     """Pre-train a masked language model of XLM-R's kind. Settings are flags; texts are given as LANGUAGE=PREFIX."""
     from dataclasses import dataclass, field
 
-    from xlmd.options import option
+    from xlmd.options import option, required
     from xlmd.pretraining import MaskedLMSettings
     from xlmd.pretraining import pretrain as run
     from xlmd.trainer import TrainerSettings
 
     @dataclass
     class Files:
-        tokenizer: str = option("", "tokenizer: hub name or folder")
-        out: str = option("", "run folder to write")
+        tokenizer: str = required("tokenizer: hub name or folder")
+        out: str = required("run folder to write")
+        code: str = option("", "version of the code: a checkpoint of another version is not continued")
         text: list[str] = field(
             default_factory=list, metadata={"help": "encoded, line-parallel texts, as en=PREFIX de=PREFIX"}
         )
 
     settings, trainer, files = _split_settings(argv, pretrain, MaskedLMSettings, TrainerSettings, Files)
+    unnamed = [entry for entry in files.text if "=" not in entry]
+    if unnamed or not files.text:
+        raise UserError(f"--text {' '.join(unnamed)}: expected LANGUAGE=PREFIX, as en=results/encoded/…/train.en")
     texts = dict(entry.split("=", 1) for entry in files.text)
-    run(settings, trainer, tokenizer=files.tokenizer, texts=texts, out=files.out)
+    run(settings, trainer, tokenizer=files.tokenizer, texts=texts, out=files.out, code=files.code)
 
 
 def train(argv: Sequence[str]) -> None:
@@ -201,7 +210,10 @@ def score(argv: Sequence[str]) -> None:
     """BLEU (tokenized, compound-split, sacreBLEU) and chrF of one decoded file, with signatures, as JSON."""
     from xlmd.evaluation.bleu import score as run
 
-    parser = _parser(score, "hypotheses", "references", "raw-references", "language", "out", sources={})
+    tokenize = {"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"}
+    parser = _parser(
+        score, "hypotheses", "references", "raw-references", "language", "out", sources={}, tokenize=tokenize
+    )
     run(**vars(parser.parse_args(argv)))
 
 
@@ -213,6 +225,7 @@ def latency(argv: Sequence[str]) -> None:
         latency, "tokenizer", "source", "text",
         cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME of each, NAME as for `xlmd decode`"},
         **_DECODER,
+        tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
         sentences={"type": int, "help": "how many, spread over the file; all if not given"},
         warmup={"type": int, "default": 10},
         runs={"type": int, "default": 5},
@@ -281,6 +294,7 @@ def translate(argv: Sequence[str]) -> None:
     parser = _parser(
         translate, "run",
         tokenizer={"help": "tokenizer; by default the one the run was trained with"},
+        tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
         device={"default": "auto", "choices": ["auto", "cpu"]},
     )  # fmt: skip
     args, rest = parser.parse_known_args(argv)

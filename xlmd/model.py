@@ -11,6 +11,7 @@ source (B, I)
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, XLMRobertaConfig, XLMRobertaForMaskedLM
 from transformers import initialization as init
 from transformers.activations import gelu
@@ -148,6 +149,18 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
         return self.refine(z, lengths, alignment), lengths
 
 
+def read_base(mlm: str | Path) -> XLMRobertaConfig:
+    """The configuration of the model to decorate. Raises UserError if it cannot be read or is of another kind."""
+    try:
+        base = AutoConfig.from_pretrained(mlm)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
+    if base.model_type != XLMRobertaConfig.model_type:
+        kind = XLMRobertaConfig.model_type
+        raise UserError(f"{mlm!s} is a {base.model_type} model; the decorator is written for {kind}")
+    return base
+
+
 def decorate(
     mlm: str | Path, *, mask_token_id: int, reset: bool = False, dropout: float | None = None, **decorator: object
 ) -> XLMDForTranslation:
@@ -157,14 +170,7 @@ def decorate(
     reset: keep the shape but draw new random weights (the paper's "Reset", Table 6). dropout: overrides the MLM's own.
     decorator: fields of `XLMDConfig`. Raises UserError if the model cannot be read or is of another kind.
     """
-    try:
-        base = AutoConfig.from_pretrained(mlm)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
-    if base.model_type != XLMRobertaConfig.model_type:
-        raise UserError(
-            f"{mlm!s} is a {base.model_type} model; the decorator is written for {XLMRobertaConfig.model_type}"
-        )
+    base = read_base(mlm)
     fields = base.to_dict() | {"mask_token_id": mask_token_id} | decorator
     if dropout is not None:
         fields |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
@@ -173,9 +179,12 @@ def decorate(
     config = XLMDConfig(**fields)
     if reset:
         return XLMDForTranslation(config)
-    model, report = XLMDForTranslation.from_pretrained(
-        mlm, config=config.check(), use_safetensors=True, output_loading_info=True, dtype=torch.float32
-    )
+    try:
+        model, report = XLMDForTranslation.from_pretrained(
+            mlm, config=config.check(), use_safetensors=True, output_loading_info=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"cannot read the weights of {mlm!s}: {error}") from error
     missing = set(report["missing_keys"]) - {"latent_transform.sigma"}
     if missing or report["mismatched_keys"]:
         raise UserError(f"{mlm!s} does not hold a whole masked language model; missing: {sorted(missing)}")

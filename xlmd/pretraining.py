@@ -16,15 +16,15 @@ from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
 from xlmd.options import option
-from xlmd.reporting.provenance import finish, start_record
-from xlmd.trainer import TrainerSettings, fit, make_accelerator
+from xlmd.record import finish, start_record
+from xlmd.trainer import TrainerSettings, fit, gpu_name, make_accelerator
 
 
 @dataclass
 class MaskedLMSettings:
     """The shape of the model and of its objective."""
 
-    layers: int = option(12, "number of layers")
+    layers: int = option(12, "number of layers", 1)
     d_model: int = option(768, "width")
     ffn: int = option(3072, "width of the feed-forward sublayer")
     heads: int = option(12, "attention heads")
@@ -35,7 +35,7 @@ class MaskedLMSettings:
     mask_share: float = option(0.8, "share of these that become <mask>")
     random_share: float = option(0.1, "share of these that become a random piece; the rest stay as they are")
     translation_fraction: float = option(0.7, "share of batches that hold translation pairs")
-    held_out: int = option(500, "lines kept for validation")
+    held_out: int = option(500, "lines kept for validation", 1)
 
 
 def masked_lm_loss(
@@ -54,11 +54,12 @@ def masked_lm_loss(
 
 
 def pretrain(
-    settings: MaskedLMSettings, trainer: TrainerSettings, *, tokenizer: str, texts: dict[str, str], out: str
+    settings: MaskedLMSettings, trainer: TrainerSettings, *, tokenizer: str, texts: dict[str, str], out: str, code: str
 ) -> None:
     """Pre-train a masked language model and write its run folder: model/, curves.csv, run.json.
 
-    texts: {language: encoded text without suffix}, line-parallel in all languages.
+    texts: {language: encoded text without suffix}, line-parallel in all languages. code: version of the code; a
+    checkpoint of another one is not continued.
     """
     folder = Path(out)
     tok = load_tokenizer(tokenizer)
@@ -72,9 +73,10 @@ def pretrain(
     accelerator = make_accelerator(trainer)
     record = start_record(
         {"settings": asdict(settings), "trainer": asdict(trainer), "tokenizer": tokenizer},
-        [f"{prefix}.ids.npy" for prefix in texts.values()],
+        [*(f"{prefix}.ids.npy" for prefix in texts.values()), *([tokenizer] if Path(tokenizer).is_dir() else [])],
         seed=trainer.seed,
         threads=trainer.threads,
+        gpu=gpu_name(accelerator),
     )
     model = XLMRobertaForMaskedLM(
         XLMRobertaConfig(
@@ -95,26 +97,24 @@ def pretrain(
         )
     )
 
-    def stream(first: int, last: int, seed: int) -> MaskedLanguageModelStream:
+    def stream(first: int, last: int, curriculum: float) -> MaskedLanguageModelStream:
         return MaskedLanguageModelStream(
             encoded,
             tok,
             max_tokens=trainer.max_tokens,
-            seed=seed,
+            seed=trainer.seed,
             masked=settings.masked,
             mask_share=settings.mask_share,
             random_share=settings.random_share,
             max_positions=settings.max_positions,
             translation_fraction=settings.translation_fraction,
             lines=(first, last),
-            curriculum=trainer.curriculum,
-            processes=accelerator.num_processes,
-            rank=accelerator.process_index,
+            curriculum=curriculum,
         )
 
     @torch.no_grad()
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        batches = iter(stream(0, settings.held_out, trainer.seed))
+        batches = iter(stream(0, settings.held_out, 0.0))
         results = [masked_lm_loss(model, next(batches).to(accelerator.device), 0.0, None) for _ in range(8)]
         return {
             "dev_loss": sum(float(loss) for loss, _ in results) / len(results),
@@ -124,13 +124,13 @@ def pretrain(
     result = fit(
         model,
         masked_lm_loss,
-        stream(settings.held_out, lines, trainer.seed),
+        stream(settings.held_out, lines, trainer.curriculum),
         trainer,
         folder,
         accelerator=accelerator,
         validate=validate,
         best_by="dev_accuracy",
-        identity={"settings": asdict(settings), "inputs": record["inputs"]},
+        identity={"settings": asdict(settings), "inputs": record["inputs"], "code": code},
         description="masked language model",
     )
     if accelerator.is_main_process:

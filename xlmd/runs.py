@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import sacrebleu
 import torch
-from accelerate import Accelerator
 
 from xlmd.data.batching import BatchStream, ParallelText, length_sorted_batches
 from xlmd.data.encoded import EncodedText, decode_ids
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
 from xlmd.files import read_json, read_lines
-from xlmd.options import from_mapping, option
-from xlmd.reporting.provenance import finish, start_record
+from xlmd.options import from_mapping, option, required
+from xlmd.record import finish, start_record
 from xlmd.systems import System, find_system
-from xlmd.trainer import TrainerSettings, fit, make_accelerator
+from xlmd.trainer import TrainerSettings, fit, gpu_name, make_accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +26,14 @@ logger = logging.getLogger(__name__)
 class TrainFiles:
     """What a training run reads and writes. An encoded file is named without its .ids.npy and .offsets.npy."""
 
-    direction: str = option("", "translation direction, as en-de")
-    tokenizer: str = option("", "tokenizer: hub name or folder")
-    source: str = option("", "encoded source side of the training pairs")
-    target: str = option("", "encoded target side")
-    dev_source: str = option("", "encoded source side of the dev set")
-    dev_reference: str = option("", "Moses-tokenised target side of the dev set, text")
-    out: str = option("", "run folder to write")
-    validation_sentences: int = option(200, "how many dev sentences rank the checkpoints (the first ones)")
+    direction: str = required("translation direction, as en-de")
+    tokenizer: str = required("tokenizer: hub name or folder")
+    source: str = required("encoded source side of the training pairs")
+    target: str = required("encoded target side")
+    dev_source: str = required("encoded source side of the dev set")
+    dev_reference: str = required("Moses-tokenised target side of the dev set, text")
+    out: str = required("run folder to write")
+    code: str = option("", "version of the code: a checkpoint of another version is not continued")
 
 
 def usable_pairs(system: System, source: EncodedText, target: EncodedText) -> tuple[np.ndarray, dict[str, int]]:
@@ -95,6 +94,8 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         )
     kept, dropped = usable_pairs(system, source, target)
     inputs = [f"{prefix}.ids.npy" for prefix in (files.source, files.target, files.dev_source)] + [files.dev_reference]
+    named = [files.tokenizer, *(getattr(system_settings, name) for name in system.pretrained)]
+    inputs += [path for path in named if Path(path).is_dir()]  # a hub's name stands for itself
     settings = {"system": system_name, "settings": asdict(system_settings), "trainer": asdict(trainer)}
     accelerator = make_accelerator(trainer)
     record = start_record(
@@ -111,11 +112,10 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         pad=tokenizer.pad_token_id,
         seed=trainer.seed,
         curriculum=trainer.curriculum,
-        processes=accelerator.num_processes,
-        rank=accelerator.process_index,
     )
+    longer = {f"longer than a batch of {trainer.max_tokens} tokens": stream.left_out}
     decoding = system.validation_decoding()
-    sample = references[: files.validation_sentences]
+    sample = references[: trainer.validation_sentences]
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
         ids = translate_all(system, model, dev, decoding, trainer.max_tokens, len(sample))
@@ -130,7 +130,7 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         out,
         accelerator=accelerator,
         validate=validate,
-        identity={"settings": settings, "inputs": record["inputs"]},
+        identity={"settings": settings, "inputs": record["inputs"], "code": files.code},
         description=f"{system_name} {out.parent.name}/{out.name}",
     )
     if accelerator.is_main_process:
@@ -138,15 +138,10 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
             record,
             out / "run.json",
             description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
-            data={"pairs": len(source), "used": len(kept), "left_out": dropped},
+            data={"pairs": len(source), "used": len(kept) - stream.left_out, "left_out": dropped | longer},
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             result=result,
         )
-
-
-def gpu_name(accelerator: Accelerator) -> str | None:
-    """The name of the GPU that a run uses, or None on a CPU."""
-    return torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else None
 
 
 def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:

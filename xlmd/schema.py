@@ -1,4 +1,4 @@
-"""The JSON schema of every settings dataclass, so that config.yaml is checked against the code's own list of settings.
+"""The JSON schema of every system and settings dataclass, so that config.yaml is checked against the code's own list.
 
 `python -m xlmd.schema > workflow/schemas/settings.schema.yaml` writes it anew; a test fails when the two differ.
 """
@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import yaml
 
+from xlmd.options import minimum_of
 from xlmd.pretraining import MaskedLMSettings
 from xlmd.systems import find_system, system_names
 from xlmd.trainer import TrainerSettings
@@ -17,18 +18,45 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 
 
 def settings_schema() -> dict:
-    """One definition a dataclass: mlm, trainer, and settings and decoding of each system."""
+    """One definition a dataclass (mlm, trainer, settings and decoding of each system), and `systems`, of all together.
+
+    `pretrained`, an annotation of a system, lists its settings that name a pre-trained model: the workflow fills them.
+    """
     definitions = {"mlm": _schema(MaskedLMSettings), "trainer": _schema(TrainerSettings)}
+    systems = {}
     for name in system_names():
         system = find_system(name)
         definitions |= {f"{name}.settings": _schema(system.Settings), f"{name}.decoding": _schema(system.Decoding)}
-    return definitions
+        systems[name] = _entry(name) | {"pretrained": list(system.pretrained)}
+    return definitions | {"systems": {"type": "object", "additionalProperties": False, "properties": systems}}
+
+
+def _entry(name: str) -> dict:
+    """What stands below systems.<name> in config.yaml."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["settings", "trainer", "decoding"],
+        "properties": {
+            "settings": {"$ref": f"#/$defs/{name}.settings"},
+            "trainer": {"$ref": "#/$defs/trainer", "required": ["threads"]},
+            "decoding": {"$ref": f"#/$defs/{name}.decoding"},
+            "decodings": {
+                "type": "array",
+                "items": {"type": "string", "pattern": "^[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*$"},
+                "uniqueItems": True,
+                "description": "Further decodings of each run, by name, made together with those of the tables.",
+            },
+        },
+    }
 
 
 def _schema(settings: type) -> dict:
     hints = typing.get_type_hints(settings)
     properties = {
-        item.name: _type(hints[item.name]) | {"description": item.metadata.get("help", ""), "default": item.default}
+        item.name: _type(hints[item.name])
+        | ({} if minimum_of(item) is None else {"minimum": minimum_of(item)})
+        | {"description": str(item.metadata.get("help", "")), "default": item.default}
         for item in fields(settings)
     }
     return {"type": "object", "additionalProperties": False, "properties": properties}

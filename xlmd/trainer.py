@@ -7,6 +7,7 @@ and learning rate, so that on a CPU the weights come out bitwise the same.
 
 import csv
 import hashlib
+import io
 import json
 import logging
 import math
@@ -18,12 +19,12 @@ from typing import Any, Literal, Protocol
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from transformers import PreTrainedModel, get_scheduler
 
 from xlmd.errors import UserError
 from xlmd.files import atomic_folder, atomic_write
-from xlmd.options import option
+from xlmd.options import check, option
 from xlmd.progress import progress as progress_bar
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,9 @@ Loss = Callable[[torch.nn.Module, Any, float, torch.Generator], tuple[torch.Tens
 class TrainerSettings:
     """Optimisation, shared by all models (§3.1, Appendix A.1)."""
 
-    steps: int = option(200_000, "updates")
-    max_tokens: int = option(16_000, "padded tokens a batch (longer side) on each process")
-    accumulation: int = option(1, "batches an update")
+    steps: int = option(200_000, "updates", 1)
+    max_tokens: int = option(16_000, "padded tokens a batch (longer side) on each process", 1)
+    accumulation: int = option(1, "batches an update", 1)
     peak_lr: float = option(2e-4, "highest learning rate")
     warmup_steps: int = option(10_000, "updates of linear warm-up")
     schedule: Literal["inverse_sqrt", "linear", "constant_with_warmup"] = option("inverse_sqrt", "decay after warm-up")
@@ -48,15 +49,19 @@ class TrainerSettings:
     curriculum: float = option(
         0.0, "share of training over which the length limit grows from the shortest quarter to all"
     )
-    validate_every: int = option(5_000, "updates between validations")
+    validate_every: int = option(5_000, "updates between validations", 1)
     validate_from: float = option(0.0, "share of training before the first validation")
-    checkpoint_every: int = option(5_000, "updates between checkpoints")
+    validation_sentences: int = option(200, "how many dev sentences rank the checkpoints (the first ones)", 1)
+    checkpoint_every: int = option(5_000, "updates between checkpoints", 1)
     average: int = option(5, "best validated checkpoints to average (1: the best, 0: the last)")
-    log_every: int = option(50, "updates between rows of curves.csv")
-    precision: Literal["no", "bf16", "fp16"] = option("no", "mixed precision, as accelerate names it")
+    log_every: int = option(50, "updates between rows of curves.csv", 1)
+    precision: Literal["no", "bf16"] = option("no", "mixed precision, as accelerate names it")
     device: Literal["auto", "cpu"] = option("auto", "auto: the GPU if there is one")
-    threads: int = option(1, "CPU threads; results are bitwise repeatable for a given number")
+    threads: int = option(1, "CPU threads; results are bitwise repeatable for a given number", 1)
     seed: int = option(1, "seed of weights, batches, masks and dropout")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Stream(Protocol):
@@ -72,7 +77,17 @@ def make_accelerator(settings: TrainerSettings) -> Accelerator:
     """The device, threads, precision and seeds of a run; call it before the model is built."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    return Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.precision)
+    # No other accelerators: the CTC library is for CPUs and CUDA.
+    cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision=settings.precision)
+    if accelerator.num_processes > 1:
+        raise UserError("training runs in one process for now; started with several")
+    return accelerator
+
+
+def gpu_name(accelerator: Accelerator) -> str | None:
+    """The name of the GPU that a run uses, or None on a CPU."""
+    return torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else None
 
 
 def _fingerprint(settings: dict) -> str:
@@ -88,7 +103,7 @@ class Checkpoints:
         self.fingerprint = fingerprint
 
     def load(self) -> dict | None:
-        """The latest checkpoint's state, or None. One left by other settings is set aside with a warning."""
+        """The latest checkpoint's state, or None. One left by other settings or data is deleted, with a warning."""
         path = self.latest / "state.pt"
         if not path.exists():
             self.clear()
@@ -96,6 +111,7 @@ class Checkpoints:
         # weights_only: a checkpoint can hold numbers, not code.
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            weights = load_file(self.latest / "model.safetensors")
         except Exception as error:
             raise UserError(
                 f"{path} is not a readable checkpoint ({error}); delete its folder to start anew"
@@ -104,12 +120,19 @@ class Checkpoints:
             logger.warning("%s belongs to a run with other settings or data: starting anew", self.latest)
             self.clear()
             return None
-        return state | {"model": load_file(self.latest / "model.safetensors")}
+        return state | {"model": weights}
 
     def save(self, model: dict[str, torch.Tensor], state: dict) -> None:
+        serialised = io.BytesIO()
+        torch.save(state | {"fingerprint": self.fingerprint}, serialised)
         with atomic_folder(self.latest) as folder:
-            save_file(model, folder / "model.safetensors")
-            torch.save(state | {"fingerprint": self.fingerprint}, folder / "state.pt")
+            for name, content in (("model.safetensors", save(model)), ("state.pt", serialised.getvalue())):
+                with atomic_write(folder / name, "wb") as handle:  # plain writes: they report a full disk
+                    handle.write(content)
+        kept = {self.best(step) for _, step in state["best"]}
+        for path in self.folder.glob("best-*.safetensors"):
+            if path not in kept:
+                path.unlink()
 
     def best(self, step: int) -> Path:
         return self.folder / f"best-{step:08d}.safetensors"
@@ -136,9 +159,12 @@ class Curves:
             csv.writer(handle, lineterminator="\n").writerows([["step", "name", "value"], *rows])
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        with self.path.open("a", newline="", encoding="utf-8") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerows([step, name, f"{value:.6g}"] for name, value in values.items())
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as handle:
+                writer = csv.writer(handle, lineterminator="\n")
+                writer.writerows([step, name, f"{value:.6g}"] for name, value in values.items())
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -163,6 +189,10 @@ def average_weights(paths: list[Path]) -> dict[str, torch.Tensor]:
 def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """The inverse of `weights_of`: tied tensors follow their twin."""
     model.load_state_dict(weights, strict=False)
+    tied = {tensor.data_ptr() for name, tensor in model.state_dict().items() if name in weights}
+    missing = [name for name, tensor in model.state_dict().items() if tensor.data_ptr() not in tied]
+    if missing:
+        raise UserError(f"a checkpoint lacks the weights {missing[:5]}")
 
 
 def fit(
@@ -258,10 +288,7 @@ def fit(
             curves.add(step, figures)
             if settings.average:
                 checkpoints.save_best(step, weights_of(bare))
-                best = sorted([*best, [figures[best_by], step]], reverse=True)
-                for _, dropped in best[settings.average :]:
-                    checkpoints.best(dropped).unlink(missing_ok=True)
-                best = best[: settings.average]
+                best = sorted([*best, [figures[best_by], step]], reverse=True)[: settings.average]
         if step % settings.checkpoint_every == 0 and not last and accelerator.is_main_process:
             checkpoints.save(
                 weights_of(bare),

@@ -3,6 +3,7 @@
 import torch
 
 from xlmd.ctc import linear_ctc_best_path, linear_ctc_loss
+from xlmd.decorator import upsampled_lengths
 from xlmd.masking import block_mask
 from xlmd.model import XLMDForTranslation
 
@@ -105,7 +106,8 @@ def algorithm1(
     decorated = getattr(model, "module", model)
     config = decorated.config
     a = best_alignment(decorated, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
-    mask = block_mask((a >= 0).sum(dim=1), block, generator, count_per)
+    # Not the lengths of a: that of an infeasible pair is −1 throughout.
+    mask = block_mask(upsampled_lengths(source_lengths, config.upsampling_ratio), block, generator, count_per)
     shown, observed = masked_alignment(
         a, mask, mask_token=config.mask_token_id, blank=config.blank_token_id, embed_blank=embed_blank
     )

@@ -14,9 +14,9 @@ from xlmd.data.preprocess import detokenize, tokenize_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
-from xlmd.evaluation.latency import hardware, measure
+from xlmd.evaluation.latency import measure
 from xlmd.files import read_json, read_lines, write_json, write_lines
-from xlmd.reporting.provenance import file_sha256
+from xlmd.record import file_sha256, hardware
 from xlmd.runs import load_run, translate_all
 from xlmd.systems import find_system
 from xlmd.systems.transformer import TransformerDecoding
@@ -44,7 +44,10 @@ class RunTranslator:
 
 def parse_decoding(name: str) -> dict[str, str]:
     """The options that a decoding's name spells: "iterations=4-strategy=static" is {"iterations": "4", …}."""
-    return dict(part.split("=", 1) for part in name.split("-"))
+    parts = name.split("-")
+    if not all("=" in part for part in parts):
+        raise UserError(f"{name!r} does not name a decoding: expected key=value, joined by -, as iterations=4")
+    return dict(part.split("=", 1) for part in parts)
 
 
 def decoding_options(run: str, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -90,6 +93,8 @@ def decode(
     inputs = {"run": file_sha256(f"{run}/run.json"), "source": file_sha256(f"{source}.ids.npy"), "code": code}
     translator = None
     for name in names:
+        if "engine" in parse_decoding(name):
+            raise UserError(f"{name}: other engines are only timed; their translations are the same")
         options, out = decoding_options(run, name, defaults), Path(run) / "decodes" / name
         identity = inputs | {"options": options}
         if _is_made(out, identity):
@@ -132,12 +137,14 @@ def latency(
     runs: int,
     device: str,
     threads: int,
+    tokenize: str = "moses",
 ) -> None:
     """Time trained runs side by side, at batch 1 (Appendix A.2; docs/readings.md, row 24).
 
     cells: RUN/decodes/NAME of each; its times go to latency.json there. A NAME of "engine=ctranslate2" times a
-    Transformer in CTranslate2. source: encoded test set; text: the same, raw: the text-to-text figure includes Moses
-    and subword tokenisation both ways. sentences: how many, spread evenly over the file; None: all.
+    Transformer in CTranslate2. source: encoded test set; text: the same, raw: the text-to-text figure includes
+    tokenisation both ways, `tokenize` ("moses" or "none") and subwords. sentences: how many, spread evenly over the
+    file; None: all.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
@@ -165,32 +172,36 @@ def latency(
             runs=runs,
             synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
             texts=[lines[index] for index in chosen],
-            encode=lambda line, language=source_language: encoder(tokenize_lines([line], language))[0],
-            decode=lambda ids, language=target_language: detokenize([decode_ids(tok, ids)], language)[0],
+            encode=lambda line, language=source_language: encoder(tokenize_lines([line], language, tokenize))[0],
+            decode=lambda ids, language=target_language: detokenize([decode_ids(tok, ids)], language, tokenize)[0],
         )
         facts = result | {"hardware": hardware(threads, gpu)}
         write_json(f"{cell}/latency.json", describe(run, asdict(decoding) | {"engine": engine}) | facts)
 
 
 def translate_text(
-    lines: Iterable[str], *, run: str, tokenizer: str, decoding: dict[str, Any], device: str, max_tokens: int = 4000
+    lines: Iterable[str],
+    *,
+    run: str,
+    tokenizer: str,
+    decoding: dict[str, Any],
+    device: str,
+    tokenize: str = "moses",
+    batch: int = 16,
 ) -> list[str]:
-    """Translate raw text to raw text, one sentence a line. An empty line gives an empty translation."""
-    direction = read_json(Path(run) / "run.json")["description"]["direction"]
-    source_language, target_language = direction.split("-")
+    """Translate raw text to raw text, one sentence a line. An empty line gives an empty translation.
+
+    A line that is too long for the model is cut, with a warning: give it sentences.
+    """
+    source_language, target_language = describe(run, {})["direction"].split("-")
     translator = RunTranslator(run, tokenizer, decoding, device)
-    encoder = subword_encoder(tokenizer)
-    sources = encoder(tokenize_lines(lines, source_language))
-    limit = max_tokens // 4
-    for number, source in enumerate(sources, 1):
-        if len(source) > limit:
-            raise UserError(f"line {number} has {len(source)} subwords; at most {limit} can be translated")
+    sources = subword_encoder(tokenizer)(tokenize_lines(lines, source_language, tokenize))
     filled = [index for index, source in enumerate(sources) if source]
     translations = [""] * len(sources)
-    for start in range(0, len(filled), 16):
-        batch = filled[start : start + 16]
-        ids = translator.translate([sources[index] for index in batch])
-        texts = detokenize([decode_ids(translator.system.tokenizer, sentence) for sentence in ids], target_language)
-        for index, text in zip(batch, texts, strict=True):
+    for start in range(0, len(filled), batch):
+        chosen = filled[start : start + batch]
+        ids = translator.translate([sources[index] for index in chosen])
+        texts = [decode_ids(translator.system.tokenizer, sentence) for sentence in ids]
+        for index, text in zip(chosen, detokenize(texts, target_language, tokenize), strict=True):
             translations[index] = text
     return translations

@@ -1,45 +1,37 @@
 # The configuration, checked, and what the rules derive from it.
 import json
+import os
+import re
 import shlex
+import shutil
 from pathlib import Path
 
-import jsonschema
-import yaml
 from snakemake.exceptions import WorkflowError
 
+from xlmd.configuration import BASELINE, OURS, check_config, read_definitions
+from xlmd.errors import UserError
 from xlmd.reporting.code import code_version
 
-
-def check_config(config):
-    """Stop at once on an unknown key or a bad value, naming it."""
-    folder = Path(workflow.basedir) / "schemas"
-    schema = yaml.safe_load((folder / "config.schema.yaml").read_text())
-    schema["$defs"] = yaml.safe_load((folder / "settings.schema.yaml").read_text())
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
-    if errors:
-        worst = jsonschema.exceptions.best_match(errors)
-        key = ".".join(map(str, worst.absolute_path)) or "(top level)"
-        raise WorkflowError(f"config, at {key}: {worst.message}")
-    for entry in config["directions"]:
-        if entry["corpus"] not in config["corpora"]:
-            raise WorkflowError(
-                f"config, at directions: {entry['pair']} wants corpus {entry['corpus']!r}; "
-                f"corpora has {sorted(config['corpora'])}"
-            )
-    if config["latency"]["direction"] not in DIRECTIONS:
-        raise WorkflowError(
-            f"config, at latency.direction: {config['latency']['direction']} is not among directions"
-        )
-    layers = config["mlm"]["shape"].get("layers", 12)
-    for m in config["table1"]["M"]:
-        if config["mlm"]["source"] == "pretrain" and m > layers:
-            raise WorkflowError(
-                f"config, at table1.M: M = {m}, but the model has {layers} layers"
-            )
-
+SCHEMAS = Path(workflow.basedir) / "schemas"
+try:
+    check_config(config, SCHEMAS)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 DIRECTIONS = {entry["pair"]: entry["corpus"] for entry in config["directions"]}
-check_config(config)
+
+# A job that computes on a GPU asks for one where there is one, so that two never share it; on a machine without, they run
+# side by side as the cores allow. How many there are to give: `--resources gpu=N` (the profile says one).
+GPU = int(config["device"] != "cpu" and shutil.which("nvidia-smi") is not None)
+
+# Where a file was fetched from does not change it (its sha256 is checked), so the mirror is no parameter of a rule: setting
+# one fetches nothing anew.
+os.environ.update(XLMD_MIRROR=config["mirror"] or "")
+
+
+envvars:
+    "XLMD_MIRROR",
+
 
 R = config["results"]
 RUN = f"{R}/runs/{{direction}}/{{system}}-{{data}}{{overrides}}"
@@ -55,6 +47,11 @@ MLM = (
 )
 
 
+# The settings of each system that name a pre-trained model.
+PRETRAINED = {
+    name: entry["pretrained"]
+    for name, entry in read_definitions(SCHEMAS)["systems"]["properties"].items()
+}
 DECODING = "[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*"
 
 
@@ -65,7 +62,7 @@ wildcard_constraints:
     first="[a-z]{2,3}",
     second="[a-z]{2,3}",
     direction="[a-z]{2,3}-[a-z]{2,3}",
-    system="[a-z_]+",
+    system="|".join(config["systems"]),
     data="original|distilled",
     overrides="(-[A-Za-z_]+=[^-/]+)*",
     decoding=DECODING,
@@ -148,7 +145,7 @@ def decode_name(**options):
 def training_flags(wildcards):
     """All settings of a run: the system's of the configuration, then what the run's name says."""
     entry = config["systems"][wildcards.system]
-    own = {"mlm": MLM} if wildcards.system == "xlmd" else {}
+    own = {setting: MLM for setting in PRETRAINED[wildcards.system]}
     common = {"seed": config["seed"], "device": config["device"]}
     return flags(
         common, own, entry["settings"], entry["trainer"], overrides(wildcards.overrides)
@@ -156,16 +153,15 @@ def training_flags(wildcards):
 
 
 def table1_decodes():
-    """(direction, run, decoding) of every measured cell of Table 1."""
+    """(direction, system, run, decoding) of every measured cell of Table 1."""
     entry = config["table1"]
-    beam = decode_name(beam=config["systems"]["transformer"]["decoding"]["beam"])
+    baseline = decode_name(**config["systems"][BASELINE]["decoding"])
     for direction in DIRECTIONS:
-        yield direction, run_name("transformer", "original"), beam
+        yield direction, BASELINE, TEACHER, baseline
         for m in entry["M"]:
+            run = run_name(OURS, "distilled", M=m, s=entry["s"])
             for iterations in entry["iterations"]:
-                yield direction, run_name(
-                    "xlmd", "distilled", M=m, s=entry["s"]
-                ), decode_name(iterations=iterations)
+                yield direction, OURS, run, decode_name(iterations=iterations)
 
 
 def timed_cells():
@@ -173,17 +169,30 @@ def timed_cells():
     timed = config["latency"]["direction"]
     cells = [
         f"{R}/runs/{d}/{run}/decodes/{decoding}"
-        for d, run, decoding in table1_decodes()
+        for d, _, run, decoding in TABLE1_DECODES
         if d == timed
     ]
     return [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
 
 
 def grid_decodings(system):
-    """The names of the decodings of a system that the tables show."""
-    if system == "xlmd":
-        return [decode_name(iterations=t) for t in config["table1"]["iterations"]]
-    return [decode_name(beam=config["systems"][system]["decoding"]["beam"])]
+    """The names of the decodings made of each run of a system: those that tables show, and what the configuration adds."""
+    shown = [decoding for _, name, _, decoding in TABLE1_DECODES if name == system]
+    return list(dict.fromkeys(shown + config["systems"][system].get("decodings", [])))
+
+
+def not_in_grid():
+    """A pattern of the systems that the rest of a path lets pass: no decoding that the system's own rule makes."""
+    own = [
+        f"{system}-[^/]+/decodes/({'|'.join(map(re.escape, names))})/"
+        for system, names in GRID_DECODINGS.items()
+    ]
+    return f"(?!{'|'.join(own)})({'|'.join(config['systems'])})"
+
+
+def decoding_defaults(*systems):
+    """The options of decoding that a name does not spell, as JSON."""
+    return json.dumps({name: config["systems"][name]["decoding"] for name in systems})
 
 
 def decode_outputs(decodings):
@@ -220,18 +229,21 @@ def pretraining_text(language):
     return f"{entry['corpus']}/monolingual/{entry['split']}.{language}"
 
 
-TEACHER = run_name("transformer", "original")
-PRETRAINING_LANGUAGES = config["pretraining_text"]["languages"]
-GRID_DECODINGS = {system: grid_decodings(system) for system in config["systems"]}
-DEFAULTS = json.dumps(
-    {system: entry["decoding"] for system, entry in config["systems"].items()}
-)
-TIMED_CELLS = timed_cells()
+TEACHER = run_name(BASELINE, "original")
+TABLE1_DECODES = list(table1_decodes())
 TABLE1_CELLS = [
     f"{R}/runs/{d}/{run}/decodes/{decoding}/test"
-    for d, run, decoding in table1_decodes()
+    for d, _, run, decoding in TABLE1_DECODES
 ]
-TRAINED = list(
-    dict.fromkeys(f"{R}/runs/{d}/{run}/run.json" for d, run, _ in table1_decodes())
-)
-TRAINED += [f"{R}/mlm/run.json"] if config["mlm"]["source"] == "pretrain" else []
+TIMED_CELLS = timed_cells()
+TIMED_SYSTEMS = sorted({system for _, system, _, _ in TABLE1_DECODES})
+GRID_DECODINGS = {
+    system: names for system in config["systems"] if (names := grid_decodings(system))
+}
+PRETRAINING_LANGUAGES = config["pretraining_text"]["languages"]
+MLM_RECORDS = [f"{R}/mlm/run.json"] if config["mlm"]["source"] == "pretrain" else []
+TRAINED = [
+    *dict.fromkeys(f"{R}/runs/{d}/{run}/run.json" for d, _, run, _ in TABLE1_DECODES),
+    *MLM_RECORDS,
+]
+UPSTREAM = [*MLM_RECORDS, *(f"{R}/distilled/{d}/distillation.json" for d in DIRECTIONS)]

@@ -3,7 +3,8 @@
 
 rule generate_phrasebook:
     input:
-        lexicons=sorted(str(path) for path in Path("resources/phrasebook").glob("*.*")),
+        meanings="resources/phrasebook/meanings.yaml",
+        lexicon="resources/phrasebook/{language}.yaml",
     output:
         f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
     log:
@@ -21,7 +22,9 @@ rule generate_phrasebook:
     params:
         size=lambda w: config["corpora"][w.corpus]["sizes"][w.split],
         seed=lambda w: config["corpora"][w.corpus]["seed"],
-        code=code_version("phrasebook"),
+        code=lambda w: code_version(
+            "phrasebook", [f"xlmd.data.phrasebook.grammars.{w.language}"]
+        ),
     shell:
         "xlmd phrasebook --language {wildcards.language} --split {wildcards.split} --size {params.size}"
         " --seed {params.seed} --out {output} 2>&1 | tee {log}"
@@ -46,11 +49,11 @@ rule download:
     params:
         url=lambda w: files_entry(w)["url"],
         sha256=lambda w: flags({"sha256": files_entry(w).get("sha256")}),
-        mirror=lambda w: flags({"mirror": config["mirror"]}),
         mirror_path=lambda w: f"{w.corpus}/{files_entry(w)['url'].rsplit('/', 1)[-1]}",
         code=code_version("fetch"),
     shell:
-        "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.mirror} {params.sha256}"
+        "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.sha256}"
+        ' ${{XLMD_MIRROR:+--mirror "$XLMD_MIRROR"}}'
         " --out {output} 2>&1 | tee {log}"
 
 

@@ -26,11 +26,11 @@ for SYSTEM, DECODINGS in GRID_DECODINGS.items():
         resources:
             mem_mb=2000,
             runtime=240,
-            gpu=1,
+            gpu=GPU,
         params:
             run=lambda w, input: Path(input.run).parent,
             decodings=DECODINGS,
-            defaults=DEFAULTS,
+            defaults=decoding_defaults(SYSTEM),
             source=lambda w: encoded(w.direction, "test", 0),
             tokenizer=lambda w: TOKENIZER,
             max_tokens=config["decoding"]["max_tokens"],
@@ -43,7 +43,7 @@ for SYSTEM, DECODINGS in GRID_DECODINGS.items():
 
 
 rule decode_otherwise:
-    # Any decoding that no table shows, by name.
+    # Any other decoding, by name.
     input:
         run=f"{RUN}/run.json",
         model=f"{RUN}/model",
@@ -56,20 +56,17 @@ rule decode_otherwise:
     benchmark:
         f"{R}/benchmarks/decode/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.tsv"
     wildcard_constraints:
-        decoding="(?!("
-        + "|".join(name for names in GRID_DECODINGS.values() for name in names)
-        + ")/)"
-        + DECODING,
+        system=not_in_grid(),
     conda:
         "../envs/xlmd.yaml"
     threads: config["decoding"]["threads"]
     resources:
         mem_mb=2000,
         runtime=240,
-        gpu=1,
+        gpu=GPU,
     params:
         run=lambda w, input: Path(input.run).parent,
-        defaults=DEFAULTS,
+        defaults=lambda w: decoding_defaults(w.system),
         source=lambda w: encoded(w.direction, "test", 0),
         tokenizer=lambda w: TOKENIZER,
         max_tokens=config["decoding"]["max_tokens"],

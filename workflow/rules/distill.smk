@@ -23,7 +23,7 @@ rule distill:
     resources:
         mem_mb=2000,
         runtime=2880,
-        gpu=1,
+        gpu=GPU,
     params:
         source=lambda w: encoded(w.direction, "train", 0),
         folder=lambda w, output: Path(output.counts).parent,

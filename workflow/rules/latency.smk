@@ -22,10 +22,10 @@ rule latency:
     resources:
         mem_mb=2000,
         runtime=240,
-        gpu=1,
+        gpu=GPU,
     params:
         cells=TIMED_CELLS,
-        defaults=DEFAULTS,
+        defaults=decoding_defaults(*TIMED_SYSTEMS),
         source=lambda w: encoded(config["latency"]["direction"], "test", 0),
         tokenizer=lambda w: TOKENIZER,
         protocol=flags(
@@ -36,9 +36,11 @@ rule latency:
             }
         ),
         device=config["device"],
+        tokenize=config["preprocessing"]["tokenize"],
         code=code_version(
-            "latency", [f"xlmd.systems.{system}" for system in config["systems"]]
+            "latency", [f"xlmd.systems.{system}" for system in TIMED_SYSTEMS]
         ),
     shell:
         "xlmd latency --cells {params.cells} --defaults {params.defaults:q} --tokenizer {params.tokenizer:q}"
-        " --source {params.source} --text {input.text} --device {params.device} {params.protocol} 2>&1 | tee {log}"
+        " --source {params.source} --text {input.text} --device {params.device} {params.protocol}"
+        " --tokenize {params.tokenize} 2>&1 | tee {log}"

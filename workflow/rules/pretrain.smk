@@ -25,7 +25,7 @@ if config["mlm"]["source"] == "pretrain":
         resources:
             mem_mb=4000,
             runtime=2880,
-            gpu=1,
+            gpu=GPU,
         params:
             flags=flags(
                 {"seed": config["seed"], "device": config["device"]},
@@ -41,4 +41,4 @@ if config["mlm"]["source"] == "pretrain":
             code=code_version("pretrain"),
         shell:
             "xlmd pretrain {params.flags} --tokenizer {params.tokenizer:q} --text {params.texts}"
-            " --out {params.folder} 2>&1 | tee {log}"
+            " --out {params.folder} --code {params.code} 2>&1 | tee {log}"

@@ -21,8 +21,9 @@ rule score:
         runtime=60,
     params:
         language=lambda w: languages(w.direction)[1],
+        tokenize=config["preprocessing"]["tokenize"],
         code=code_version("score"),
     shell:
         "xlmd score --hypotheses {input.hypotheses} --references {input.references}"
         " --raw-references {input.raw_references} --sources {input.sources} --language {params.language}"
-        " --out {output} 2>&1 | tee {log}"
+        " --tokenize {params.tokenize} --out {output} 2>&1 | tee {log}"

@@ -27,6 +27,8 @@ rule table1:
                 for split in ("train", "dev", "test")
             }
         ),
+        # The provenance follows each run's record to these, by the files that it read.
+        upstream=UPSTREAM,
         config=f"{R}/config.yaml",
         paper="resources/paper/table1.csv",
     output:

@@ -11,7 +11,7 @@ rule train:
         dev=lambda w: encoded_files(encoded(w.direction, "dev", 0)),
         reference=lambda w: text(w.direction, "dev", 1),
         tokenizer=built(TOKENIZER),
-        mlm=lambda w: built(MLM) if w.system == "xlmd" else [],
+        pretrained=lambda w: built(MLM) if PRETRAINED[w.system] else [],
     output:
         model=directory(f"{RUN}/model"),
         record=f"{RUN}/run.json",
@@ -27,7 +27,7 @@ rule train:
     resources:
         mem_mb=4000,
         runtime=2880,
-        gpu=1,
+        gpu=GPU,
     params:
         flags=training_flags,
         folder=lambda w, output: Path(output.record).parent,
@@ -39,4 +39,5 @@ rule train:
     shell:
         "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
         " --tokenizer {params.tokenizer:q} --source {params.source} --target {params.target}"
-        " --dev_source {params.dev} --dev_reference {input.reference} --out {params.folder} 2>&1 | tee {log}"
+        " --dev_source {params.dev} --dev_reference {input.reference} --out {params.folder}"
+        " --code {params.code} 2>&1 | tee {log}"

@@ -12,7 +12,8 @@ from ctranslate2.converters import TransformersConverter
 
 from xlmd.errors import UserError
 from xlmd.files import read_json
-from xlmd.systems.transformer import TransformerDecoding, cut
+from xlmd.systems.base import cut
+from xlmd.systems.transformer import TransformerDecoding
 
 
 def convert(model_folder: str | Path, folder: str | Path, quantization: str | None = None) -> Path:
@@ -61,7 +62,7 @@ class Translator:
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate bare subword ids to bare subword ids, in the order given; cuts sources too long, with a warning."""
-        sources = cut(sources, self.max_positions)
+        sources = cut(sources, self.max_positions - 1)
         groups = defaultdict(list)
         for index, source in enumerate(sources):
             groups[self.decoding.length_limit(len(source), self.max_positions)].append(index)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
+
+from xlmd.progress import progress as progress_bar
 
 if TYPE_CHECKING:
     from xlmd.systems.base import Translator
@@ -60,7 +58,7 @@ def measure(
 
     translation = np.zeros((runs, len(sources)))
     tokenisation = np.zeros((runs, len(sources)))
-    with tqdm(total=runs * len(sources), desc="latency", unit="sentence", mininterval=1, disable=not progress) as bar:
+    with progress_bar(total=runs * len(sources), desc="latency", unit="sentence", disable=not progress) as bar:
         for run in range(runs):
             for number, source in enumerate(sources):
                 (output,), translation[run, number] = timed(translator.translate, [source])
@@ -78,18 +76,6 @@ def measure(
         "tokenisation": None if texts is None else _statistics(tokenisation),
         "text_to_text": None if texts is None else _statistics(translation + tokenisation),
         "throughput": {str(size): _throughput(translator, sources, size, timed) for size in batch_sizes},
-    }
-
-
-def hardware(threads: int | None = None, gpu: str | None = None) -> dict[str, Any]:
-    """What a time was measured on: CPU model, cores usable by this process, memory in GiB, and the caller's
-    compute threads and GPU name (null for none)."""
-    return {
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": _memory_gib(),
-        "threads": threads,
-        "gpu": gpu,
     }
 
 
@@ -125,20 +111,3 @@ def _throughput(translator: Translator, sources: Sequence[Sequence[int]], size: 
     translator.translate(batches[0])
     nanoseconds = sum(timed(translator.translate, batch)[1] for batch in batches)
     return len(sources) / (nanoseconds / 1e9)
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (ValueError, OSError, AttributeError):
-        return None

@@ -22,7 +22,7 @@ def code_version(verb: str, modules: Iterable[str] = ()) -> str:
     """
     tree = ast.parse((ROOT / "cli.py").read_text(encoding="utf-8"))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    own = [functions[verb], *(node for name, node in functions.items() if name.startswith("_"))]
+    own = _used_functions(verb, functions)
     reached: set[Path] = set()
     for module in [*(name for node in own for name in _imports(node)), *modules]:
         _reach(module, reached)
@@ -30,6 +30,18 @@ def code_version(verb: str, modules: Iterable[str] = ()) -> str:
     for path in sorted(reached):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _used_functions(verb: str, functions: dict[str, ast.FunctionDef]) -> list[ast.FunctionDef]:
+    """The verb's function and the helpers beside it that it names, directly or not."""
+    used, waiting = {}, [verb]
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used[name] = functions[name]
+            names = {node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name)}
+            waiting += sorted(other for other in names & set(functions) if other.startswith("_"))
+    return [used[name] for name in sorted(used)]
 
 
 def _reach(module: str, reached: set[Path]) -> None:

@@ -1,86 +1,16 @@
 """Where every number comes from: the record of a run, and the record of a table's measured cells."""
 
-import hashlib
-import platform
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-import xlmd
 from xlmd.errors import UserError
-from xlmd.evaluation.latency import hardware
 from xlmd.files import read_json, write_json
+from xlmd.record import environment, now
 from xlmd.reporting.results import Index
 from xlmd.reporting.tables import Table
-
-PACKAGES = (
-    "xlmd", "torch", "transformers", "tokenizers", "accelerate", "safetensors", "sentencepiece", "ctranslate2",
-    "sacremoses", "sacrebleu", "numpy", "pandas", "snakemake",
-)  # fmt: skip
-
-
-def environment(threads: int | None = None, gpu: str | None = None) -> dict[str, Any]:
-    """Package versions (null if not installed), Python, platform, git state of the sources (null outside a checkout)
-    and hardware. threads, gpu: the caller's compute threads and GPU name."""
-    return {
-        "packages": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "git": git_state(),
-        "hardware": hardware(threads, gpu),
-    }
-
-
-def git_state() -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout that holds this package or the working directory, null if there is none.
-
-    dirty: whether any file that git does not ignore differs from the commit.
-    """
-    for folder in (Path(xlmd.__file__).parent, Path.cwd()):
-        root = _git(folder, "rev-parse", "--show-toplevel")
-        # A checkout of something else around an installed package says nothing about this project's sources.
-        if root and (Path(root) / "xlmd" / "reporting" / "provenance.py").is_file():
-            commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-            return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))} if commit else None
-    return None
-
-
-def start_record(
-    settings: dict[str, Any],
-    inputs: Iterable[str | Path],
-    *,
-    seed: int,
-    threads: int | None = None,
-    gpu: str | None = None,
-) -> dict[str, Any]:
-    """The record of a run that begins now, for `finish` to complete.
-
-    settings: everything that decides the result. inputs: the files it reads, hashed now; of a folder, each file in it.
-    Raises UserError naming an input that cannot be read.
-    """
-    return {
-        "settings": settings,
-        "seed": seed,
-        "command": shlex.join(sys.argv),
-        "environment": environment(threads, gpu),
-        "started": now(),
-        "finished": None,
-        "inputs": {str(path): file_sha256(path) for path in _files(inputs)},
-    }
-
-
-def finish(record: dict[str, Any], path: str | Path, **facts: Any) -> dict[str, Any]:
-    """Complete a record with the time and further facts about the run (steps, best score) and write it to `path`."""
-    record = record | facts | {"finished": now()}
-    write_json(path, record)
-    return record
 
 
 def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out: str | Path) -> dict[str, Any]:
@@ -88,13 +18,24 @@ def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out
 
     Each entry of `cells` names its table, row (the values of the table's key columns) and column, the value as printed
     and in full, and its `origins`: one for each result it is computed from, with role `result` or `baseline`.
-    `runs` holds the records of the run folders (`run.json`). Raises UserError if one is missing or malformed.
+    `runs` holds the records of the run folders (`run.json`), and of those whose models these started from: the masked
+    language model, where it was pre-trained here. `distillation` holds, by direction, the counts of the teacher's
+    translations that a run learnt from. `started` is when the first of all runs began.
+    Raises UserError if a record is missing or malformed.
     """
     runs = {run: read_json(Path(run) / "run.json") for run in index.runs()}
+    distillation = {}
+    for run in list(runs.values()):
+        for folder in {Path(file).parent for file in run.get("inputs", {})}:
+            if (folder.parent / "run.json").exists():
+                runs[str(folder.parent)] = read_json(folder.parent / "run.json")
+            if (folder / "distillation.json").exists():
+                distillation[run["description"]["direction"]] = read_json(folder / "distillation.json")
     record = {
         "scale": index.scale,
         "config": _read_config(config),
         "corpora": index.corpora,
+        "distillation": distillation,
         "seeds": index.seeds,
         "started": min((run["started"] for run in runs.values()), default=None),
         "finished": now(),
@@ -117,27 +58,6 @@ def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out
     return record
 
 
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file in hexadecimal. Raises UserError if it cannot be read."""
-    try:
-        with open(path, "rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def now() -> str:
-    """The time in ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _files(paths: Iterable[str | Path]) -> list[Path]:
-    files = []
-    for path in map(Path, paths):
-        files += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return files
-
-
 def _read_config(path: str | Path) -> Any:
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -145,18 +65,3 @@ def _read_config(path: str | Path) -> Any:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

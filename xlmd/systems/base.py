@@ -1,5 +1,6 @@
 """What every system of the tables offers, so that training, decoding and scoring need not know which one they run."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,12 +12,22 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
 
+logger = logging.getLogger(__name__)
+
 
 class Translator(Protocol):
     """Anything that turns source sentences into translations; what decoding and latency run."""
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate sentences given and returned as bare subword ids (no specials), in the order given."""
+
+
+def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
+    """The sources, each cut to `longest` subwords; warns of those that it cuts."""
+    long = sum(len(source) > longest for source in sources)
+    if long:
+        logger.warning("%d sources have more than %d subwords and are cut", long, longest)
+    return [source[:longest] for source in sources]
 
 
 class System(ABC):
@@ -26,6 +37,7 @@ class System(ABC):
     """
 
     name: ClassVar[str]
+    pretrained: ClassVar[tuple[str, ...]] = ()  # the settings that name a pre-trained model it starts from
     Settings: ClassVar[type]  # dataclass of architecture and objective; its fields become command-line flags
     Decoding: ClassVar[type]  # dataclass of the options of decoding; likewise
 

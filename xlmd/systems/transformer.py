@@ -4,13 +4,13 @@ Transformer-base's shape at any size, as transformers' MarianMTModel: post-norm,
 shared by source, target and output. The source is read as `x </s>`; the decoder starts from `<pad>` and ends in `</s>`.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
@@ -18,10 +18,8 @@ from transformers import GenerationConfig, LogitsProcessor, MarianConfig, Marian
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
 from xlmd.files import read_json
-from xlmd.options import option
-from xlmd.systems.base import System
-
-logger = logging.getLogger(__name__)
+from xlmd.options import check, option
+from xlmd.systems.base import System, cut
 
 # Finite, so that averaged checkpoints stay finite too; far enough that the softmax of such a token is exactly zero.
 _NEVER = -1e4
@@ -31,26 +29,22 @@ _NEVER = -1e4
 class TransformerSettings:
     """Architecture and objective; the defaults are Transformer-base's (paper, §3.1)."""
 
-    encoder_layers: int = option(6, "layers of the encoder")
-    decoder_layers: int = option(6, "layers of the decoder")
-    d_model: int = option(512, "width of the layers and of the embedding")
-    ffn: int = option(2048, "inner width of the feed-forward layers")
-    heads: int = option(8, "attention heads of a layer")
+    encoder_layers: int = option(6, "layers of the encoder", 1)
+    decoder_layers: int = option(6, "layers of the decoder", 1)
+    d_model: int = option(512, "width of the layers and of the embedding", 1)
+    ffn: int = option(2048, "inner width of the feed-forward layers", 1)
+    heads: int = option(8, "attention heads of a layer", 1)
     dropout: float = option(0.1, "dropout rate")
     attention_dropout: float = option(0.0, "dropout rate of the attention weights")
     activation: Literal["relu", "gelu", "swish"] = option("relu", "activation of the feed-forward layers")
     init_std: float | None = option(None, "standard deviation of the initial weights; 0.5 / √d_model if not given")
-    max_positions: int = option(512, "the longest sentence in subwords, </s> included")
+    max_positions: int = option(512, "the longest sentence in subwords, </s> included", 2)
     label_smoothing: float = option(0.1, "probability that the training target spreads over all tokens")
 
     def __post_init__(self) -> None:
-        for name in ("encoder_layers", "decoder_layers", "d_model", "ffn", "heads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"transformer: {name} must be at least 1, not {getattr(self, name)}")
+        check(self)
         if self.d_model % self.heads or self.d_model % 2:
             raise UserError(f"transformer: d_model {self.d_model} must be even and a multiple of heads {self.heads}")
-        if self.max_positions < 2:
-            raise UserError(f"transformer: max_positions must be at least 2, not {self.max_positions}")
         for name in ("dropout", "attention_dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"transformer: {name} must be in [0, 1), not {getattr(self, name)}")
@@ -63,16 +57,13 @@ class TransformerDecoding:
     A translation has at most max_length_ratio * source length + max_length_extra subwords (and the positions left).
     """
 
-    beam: int = option(5, "beam size; 1 is greedy search")
+    beam: int = option(5, "beam size; 1 is greedy search", 1)
     length_penalty: float = option(0.6, "exponent of the length that divides a hypothesis's log-probability")
-    max_length_ratio: float = option(2.0, "most subwords of a translation per subword of the source")
-    max_length_extra: int = option(10, "most subwords of a translation beyond that")
+    max_length_ratio: float = option(2.0, "most subwords of a translation per subword of the source", 0)
+    max_length_extra: int = option(10, "most subwords of a translation beyond that", 1)
 
     def __post_init__(self) -> None:
-        if self.beam < 1:
-            raise UserError(f"transformer: beam must be at least 1, not {self.beam}")
-        if self.max_length_ratio < 0 or self.max_length_extra < 1:
-            raise UserError("transformer: max_length_ratio must be at least 0 and max_length_extra at least 1")
+        check(self)
 
     def length_limit(self, source_length: int, max_positions: int) -> int:
         """The most subwords, without `</s>`, that a translation may have.
@@ -115,7 +106,13 @@ class Transformer(System):
                 raise UserError(
                     f"{folder}: the model has {key} {found.get(key)}, the settings ask for {getattr(expected, key)}"
                 )
-        return MarianMTModel.from_pretrained(folder)
+        try:
+            model, report = MarianMTModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"cannot read the weights of {folder}: {error}") from error
+        if report["missing_keys"]:
+            raise UserError(f"{folder} does not hold a whole model; missing: {sorted(report['missing_keys'])[:5]}")
+        return model
 
     def validation_decoding(self) -> TransformerDecoding:
         """Greedy search: it ranks checkpoints as beam search does, at a fraction of the time."""
@@ -168,7 +165,7 @@ class Transformer(System):
             return []
         model.eval()
         positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
-        sources = cut(sources, positions)
+        sources = cut(sources, positions - 1)
         rows = [torch.tensor([*source, end]) for source in sources]
         ids = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(model.device)
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(model.device)
@@ -236,14 +233,6 @@ _CONFIG_KEYS = (
     "activation_function",
     "max_position_embeddings",
 )
-
-
-def cut(sources: Sequence[Sequence[int]], max_positions: int) -> list[Sequence[int]]:
-    """The sources, each cut to the positions that `</s>` leaves; warns of those it cuts."""
-    long = sum(len(source) >= max_positions for source in sources)
-    if long:
-        logger.warning("%d sources have more than %d subwords and are cut", long, max_positions - 1)
-    return [source[: max_positions - 1] for source in sources]
 
 
 class _LengthLimit(LogitsProcessor):

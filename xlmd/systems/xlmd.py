@@ -11,9 +11,9 @@ from xlmd.data.batching import ParallelBatch
 from xlmd.decoding import collapse, iterative_refinement
 from xlmd.decorator import upsampled_lengths
 from xlmd.errors import UserError
-from xlmd.model import XLMDForTranslation, decorate
-from xlmd.options import option
-from xlmd.systems.base import System
+from xlmd.model import XLMDForTranslation, decorate, read_base
+from xlmd.options import check, option
+from xlmd.systems.base import System, cut
 from xlmd.training import algorithm1, ctc_objective
 
 
@@ -23,8 +23,8 @@ class XLMDSettings:
 
     mlm: str = option("xlm-roberta-base", "pre-trained masked language model: hub name or transformers folder")
     reset: bool = option(False, "keep the MLM's shape but draw random weights (Table 6, 'Reset')")
-    M: int = option(0, "layer after which the decorator stands, 0..layers (§2.2)")
-    s: float = option(2.0, "upsampling ratio s >= 1 (§2.2)")
+    M: int = option(0, "layer after which the decorator stands, 0..layers (§2.2)", 0)
+    s: float = option(2.0, "upsampling ratio s >= 1 (§2.2)", 1)
     add_and_scale: bool = option(True, "False: latent transform only, a single-step model ('LT only', Table 2)")
     gamma: float = option(0.5, "scale of the sum in Eq. 4")
     initial_sigma: float = option(1.0, "initial σ of the latent transform")
@@ -32,7 +32,7 @@ class XLMDSettings:
     position_before_transform: bool = option(False, "h⁰ carries its position embedding where M = 0")
     dropout: float | None = option(None, "dropout rate; the MLM's own if not given")
     blank: str = option("<s>", "the token that serves as the CTC blank")
-    mask_block: int = option(8, "B, positions a block of the training mask (§2.3)")
+    mask_block: int = option(8, "B, positions a block of the training mask (§2.3)", 1)
     mask_count_per: Literal["sentence", "block"] = option(
         "sentence", "whether k ~ U{1..B} is drawn a sentence or a block"
     )
@@ -46,21 +46,28 @@ class XLMDSettings:
         "mean", "mean over sentences of loss / target length, or sum over tokens"
     )
     zero_infinity: bool = option(False, "give an infeasible pair loss 0 instead of leaving it out")
-    all_mask_fraction: float = option(0.0, "share of training, at its start, with all-<mask> input and plain CTC")
+    all_mask_fraction: float = option(0.0, "share of training, at its start, with all-<mask> input and plain CTC", 0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass
 class XLMDDecoding:
     """Options of iterative refinement (§2.3)."""
 
-    iterations: int = option(4, "T, the number of iterations")
+    iterations: int = option(4, "T, the number of iterations", 1)
     strategy: Literal["dynamic", "static"] = option("dynamic", "block size: the number of iterations, or static_block")
-    static_block: int = option(8, "positions a block of the static strategy (Table 9)")
+    static_block: int = option(8, "positions a block of the static strategy (Table 9)", 1)
     committed: Literal["keep", "repredict", "remask"] = option("keep", "what becomes of positions once settled")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class XLMD(System):
     name: ClassVar[str] = "xlmd"
+    pretrained: ClassVar[tuple[str, ...]] = ("mlm",)
     Settings: ClassVar[type] = XLMDSettings
     Decoding: ClassVar[type] = XLMDDecoding
 
@@ -111,7 +118,7 @@ class XLMD(System):
         return asdict(self.settings) | {"layers": model.config.num_hidden_layers}
 
     def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
-        longest = self._position_limit()
+        longest = read_base(self.settings.mlm).max_position_embeddings - self.tokenizer.pad_token_id - 1
         alignment = upsampled_lengths(source_lengths + 2, self.settings.s)
         too_long = (alignment > longest) | (source_lengths + 2 > longest)
         infeasible = ~too_long & (alignment < target_lengths + repeats)
@@ -119,12 +126,6 @@ class XLMD(System):
             f"alignment longer than {longest} positions": too_long,
             "infeasible for CTC": infeasible & (not self.settings.zero_infinity),
         }
-
-    def _position_limit(self) -> int:
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(self.settings.mlm)
-        return config.max_position_embeddings - config.pad_token_id - 1
 
     def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`<s> x </s>` of every sentence; source: (B, I) bare and padded. Returns (B, I + 2) and the lengths (B,)."""
@@ -163,6 +164,7 @@ class XLMD(System):
         self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
     ) -> list[list[int]]:
         device = model.latent_transform.sigma.device
+        sources = cut(sources, int(model.longest_alignment / self.settings.s) - 2)
         lengths = torch.tensor([len(source) for source in sources])
         padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
         for row, source in zip(padded, sources, strict=True):

@@ -1,20 +1,21 @@
 """Writing the phrasebook: line n of every language says the same thing."""
 
 import importlib
+import pkgutil
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from xlmd.data.phrasebook import sampler
+from xlmd.data.phrasebook import grammars, sampler
 from xlmd.data.phrasebook.lexicon import check_complete, load
 from xlmd.data.phrasebook.meaning import Meaning
 from xlmd.errors import UserError
 from xlmd.files import write_lines
 from xlmd.progress import progress
 
-# Language code -> its grammar, a module here with FIELDS (what its lexicon must have) and `render(meaning, lexicon,
-# rng)`. A further language is one such module, one lexicon <code>.yaml and one line here.
-GRAMMARS = {"en": "english", "de": "german", "ro": "romanian"}
+# A further language is one module xlmd/data/phrasebook/grammars/<code>.py and one lexicon <code>.yaml, no more: so
+# nothing that the other languages are made of changes.
+LANGUAGES = sorted(module.name for module in pkgutil.iter_modules(grammars.__path__))
 
 LEXICONS = Path(__file__).resolve().parents[3] / "resources" / "phrasebook"
 
@@ -30,13 +31,13 @@ def generate(language: str, split: str, size: int, seed: int, out: Path, lexicon
 
 def sentences(language: str, split: str, size: int, seed: int, lexicons: Path = LEXICONS) -> Iterator[str]:
     """The sentences that `generate` writes."""
-    if language not in GRAMMARS:
-        raise UserError(f"the phrasebook does not speak {language!r}; expected one of {', '.join(GRAMMARS)}")
+    if language not in LANGUAGES:
+        raise UserError(f"the phrasebook does not speak {language!r}; expected one of {', '.join(LANGUAGES)}")
     if split not in sampler.SPLITS:
         raise UserError(f"the phrasebook has no split {split!r}; expected one of {', '.join(sampler.SPLITS)}")
     if size < 1:
         raise UserError(f"size is {size}; the phrasebook writes at least one sentence")
-    grammar = importlib.import_module(f"xlmd.data.phrasebook.{GRAMMARS[language]}")
+    grammar = importlib.import_module(f"xlmd.data.phrasebook.grammars.{language}")
     path = Path(lexicons) / f"{language}.yaml"
     concepts = sampler.load_concepts(Path(lexicons) / "meanings.yaml")
     lexicon = load(path, grammar.FIELDS)

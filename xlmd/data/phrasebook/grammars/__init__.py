@@ -1,0 +1,1 @@
+"""One grammar a language, named by its code: its lexicon's FIELDS and `render(meaning, lexicon, rng)`."""
