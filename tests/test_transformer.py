@@ -171,7 +171,7 @@ def test_a_model_of_another_shape_is_refused(trained):
 
 @pytest.mark.parametrize("settings", [{"heads": 3}, {"dropout": 1.0}, {"ffn": 0}, {"label_smoothing": -0.1}])
 def test_settings_that_make_no_model_are_refused(settings):
-    with pytest.raises(UserError, match=f"transformer: .*{next(iter(settings))}"):
+    with pytest.raises(UserError, match=next(iter(settings))):
         transformer(**settings)
 
 
