@@ -123,11 +123,12 @@ def overrides(name):
 
 
 def flags(*settings):
-    """Settings as command-line flags; later mappings win."""
+    """Settings as command-line flags; later mappings win. In the order of their names, so that
+    the order of the keys in a file reruns nothing."""
     merged = {key: value for mapping in settings for key, value in mapping.items()}
     return " ".join(
         f"--{key.replace('_', '-')} {shlex.quote(str(value))}"
-        for key, value in merged.items()
+        for key, value in sorted(merged.items())
         if value is not None
     )
 
@@ -139,7 +140,7 @@ def run_name(system, data, **settings):
 
 
 def decode_name(**options):
-    return "-".join(f"{key}={value}" for key, value in options.items())
+    return "-".join(f"{key}={value}" for key, value in sorted(options.items()))
 
 
 def training_flags(wildcards):
@@ -192,7 +193,9 @@ def not_in_grid():
 
 def decoding_defaults(*systems):
     """The options of decoding that a name does not spell, as JSON."""
-    return json.dumps({name: config["systems"][name]["decoding"] for name in systems})
+    return json.dumps(
+        {name: config["systems"][name]["decoding"] for name in systems}, sort_keys=True
+    )
 
 
 def decode_outputs(decodings):

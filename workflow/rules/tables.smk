@@ -9,7 +9,7 @@ rule resolve_config:
     conda:
         "../envs/xlmd.yaml"
     params:
-        config=json.dumps(config),
+        config=json.dumps(config, sort_keys=True),
         code=code_version("resolve"),
     shell:
         "xlmd resolve --config {params.config:q} --out {output} 2>&1 | tee {log}"
