@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -141,11 +142,10 @@ def test_another_number_of_iterations_only_decodes(copy):
     edit(copy, table1__iterations=[2, 4, 8])
     jobs = planned(snakemake(copy, "--dry-run", TABLE))
     assert jobs["decode_xlmd"] == 4 and "train" not in jobs
-    before = {path: path.stat().st_mtime_ns for path in copy.glob("results/runs/*/*/decodes/*/test.txt")}
     run = "results/runs/en-de/xlmd-distilled-M=0-s=2.0/decodes"
-    snakemake(copy, f"{run}/iterations=8/test.txt")
+    output = snakemake(copy, f"{run}/iterations=8/test.txt")
     assert (copy / run / "iterations=8/test.txt").exists()
-    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert output.count("is there already") == 2
 
 
 def test_any_run_and_decoding_is_a_target_by_its_name(finished):
@@ -180,7 +180,12 @@ def test_editing_a_module_reruns_what_imports_it(copy, tmp_path):
     shutil.copytree(package, tmp_path / "tree/xlmd", ignore=shutil.ignore_patterns("__pycache__"))
     module = tmp_path / "tree/xlmd/decoding.py"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "tree")}
-    command = ["snakemake", "--cores", "2", "--dry-run", TABLE, "--configfile", "micro.yaml"]
+    # An editable installation finds the package by a hook of its own, before any path: leave that out.
+    start = (
+        "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'Redirecting' not in type(f).__name__];"
+        "import snakemake.cli; snakemake.cli.main()"
+    )
+    command = [sys.executable, "-c", start, "--cores", "2", "--dry-run", TABLE, "--configfile", "micro.yaml"]
 
     def jobs():
         result = subprocess.run(command, cwd=copy, capture_output=True, text=True, env=environment)
