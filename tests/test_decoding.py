@@ -47,8 +47,11 @@ def test_repredicting_and_remasking_revise_what_keeping_leaves(tmp_path):
     revised = {"repredict": 0, "remask": 0}
     source, lengths = sources()
     for seed in range(8):
+        model = decorated(save_mlm(tmp_path), reset=True)
         torch.manual_seed(seed)
-        model = decorated(save_mlm(tmp_path), reset=True, initializer_range=1.0)
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, 0, 0.3)
         kept, _ = iterative_refinement(model, source, lengths, iterations=4)
         for committed in revised:
             other, _ = iterative_refinement(model, source, lengths, iterations=4, committed=committed)

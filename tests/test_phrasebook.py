@@ -253,7 +253,7 @@ def test_english_relative_pronouns_tell_people_from_things():
 
 
 def test_both_registers_and_all_constructions_occur_in_english():
-    sentences = sample("en", 2000)
+    sentences = sample("en", 4000)
     for sign in ("n't ", " not ", "Because ", "Since ", " by the ", "Yesterday, ", " yesterday"):
         assert sum(sign in sentence for sentence in sentences) > 10, sign
     assert not [sentence for sentence in sentences if "n't " in sentence and " not " in sentence]
