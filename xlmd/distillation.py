@@ -16,7 +16,7 @@ import numpy as np
 from xlmd.data.encoded import EncodedText
 from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
-from xlmd.files import atomic_write, read_json, write_json
+from xlmd.files import atomic_write, file_sha256, read_json, write_json
 from xlmd.progress import progress
 from xlmd.systems.transformer import TransformerDecoding
 
@@ -101,7 +101,7 @@ def _decode(
     plan = asdict(decoding) | {
         "shard_sentences": size,
         "sources": _digest(source.ids, source.offsets),
-        "teacher": _digest_file(Path(model_folder) / "model.safetensors"),
+        "teacher": file_sha256(Path(model_folder) / "model.safetensors"),
     }
     if folder.exists() and not ((folder / "plan.json").exists() and read_json(folder / "plan.json") == plan):
         shutil.rmtree(folder)
@@ -155,11 +155,3 @@ def _digest(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
-
-
-def _digest_file(path: Path) -> str:
-    try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read the teacher {path}: {error.strerror or error}") from error

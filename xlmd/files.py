@@ -1,5 +1,6 @@
 """Writing files so that a killed process or a full disk never leaves half of one under its real name."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -107,3 +108,12 @@ def write_lines(path: str | Path, lines: Iterator[str] | list[str]) -> None:
     with atomic_write(path) as handle:
         for line in lines:
             handle.write(line + "\n")
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file in hexadecimal. Raises UserError if it cannot be read."""
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error

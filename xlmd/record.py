@@ -1,6 +1,5 @@
 """The record of a run: what it was made of, by what, on what, and when."""
 
-import hashlib
 import os
 import platform
 import shlex
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import xlmd
-from xlmd.errors import UserError
-from xlmd.files import write_json
+from xlmd.files import file_sha256, write_json
 
 PACKAGES = (
     "xlmd", "torch", "transformers", "tokenizers", "accelerate", "safetensors", "sentencepiece", "ctranslate2",
@@ -77,15 +75,6 @@ def finish(record: dict[str, Any], path: str | Path, **facts: Any) -> dict[str, 
     record = record | facts | {"finished": now()}
     write_json(path, record)
     return record
-
-
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file in hexadecimal. Raises UserError if it cannot be read."""
-    try:
-        with open(path, "rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def now() -> str:

@@ -15,8 +15,8 @@ from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
 from xlmd.evaluation.latency import measure
-from xlmd.files import read_json, read_lines, write_json, write_lines
-from xlmd.record import file_sha256, hardware
+from xlmd.files import file_sha256, read_json, read_lines, write_json, write_lines
+from xlmd.record import hardware
 from xlmd.runs import load_run, translate_all
 from xlmd.systems import find_system
 from xlmd.systems.transformer import TransformerDecoding

@@ -1,7 +1,6 @@
 """Moses normalisation and tokenisation of raw text, and the way back for scoring."""
 
 import functools
-import hashlib
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,7 @@ from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
 from xlmd.data.text import parallel_lines, stream_lines
 from xlmd.errors import UserError
-from xlmd.files import atomic_write, write_json
+from xlmd.files import atomic_write, file_sha256, write_json
 from xlmd.progress import progress
 
 Tokenization = Literal["moses", "none"]
@@ -71,7 +70,7 @@ def preprocess_pair(
         "read": counts["read"],
         "kept": counts["kept"],
         "dropped": dict(dropped),
-        "sha256": {name: _sha256(Path(out) / name) for name in names},
+        "sha256": {name: file_sha256(Path(out) / name) for name in names},
     }
     write_json(report, summary)
     return summary
@@ -143,8 +142,3 @@ def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, 
         return map(function, items)
     pool = stack.enter_context(multiprocessing.Pool(processes))
     return pool.imap(function, items, chunksize=_CHUNK_LINES)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
