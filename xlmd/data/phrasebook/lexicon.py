@@ -8,6 +8,10 @@ from xlmd.errors import UserError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# The share of sentences in the second register. Were both as likely, a teacher's best translation would take either for
+# no visible reason, and distillation would leave the student all of the ambiguity that it is there to remove.
+SECOND_REGISTER = 0.3
+
 Variant = dict[str, str | bool]
 Lexicon = dict[str, dict[str, tuple[Variant, ...]]]
 

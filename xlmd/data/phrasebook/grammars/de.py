@@ -4,7 +4,7 @@ import random
 import re
 from dataclasses import dataclass, replace
 
-from xlmd.data.phrasebook.lexicon import Lexicon, Variant
+from xlmd.data.phrasebook.lexicon import SECOND_REGISTER, Lexicon, Variant
 from xlmd.data.phrasebook.meaning import FUTURE, PAST, PRESENT, Clause, Entity, Meaning
 
 FIELDS = {
@@ -47,7 +47,7 @@ AUXILIARIES = {
 
 def render(meaning: Meaning, lexicon: Lexicon, rng: random.Random) -> str:
     """The meaning as a German sentence. The draws from rng are four whatever the meaning is."""
-    register = SPOKEN if rng.random() < 0.5 else WRITTEN
+    register = SPOKEN if rng.random() < SECOND_REGISTER else WRITTEN
     subordinate_first, fronted, passive = rng.random() < 0.35, rng.random() < 0.35, rng.random() < 0.2
     return _Grammar(lexicon, register, fronted).sentence(meaning, subordinate_first, passive)
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from xlmd.data.phrasebook.lexicon import Lexicon, Variant
+from xlmd.data.phrasebook.lexicon import SECOND_REGISTER, Lexicon, Variant
 from xlmd.data.phrasebook.meaning import FUTURE, PAST, PRESENT, Clause, Entity, Meaning
 
 FIELDS = {
@@ -29,7 +29,7 @@ class Style:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Style":
-        return cls(int(rng.random() < 0.5), rng.random() < 0.35, rng.random() < 0.35, rng.random() < 0.2)
+        return cls(int(rng.random() < SECOND_REGISTER), rng.random() < 0.35, rng.random() < 0.35, rng.random() < 0.2)
 
 
 def render(meaning: Meaning, lexicon: Lexicon, rng: random.Random) -> str:

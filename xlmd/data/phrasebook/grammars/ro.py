@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from xlmd.data.phrasebook.lexicon import Lexicon, Variant
+from xlmd.data.phrasebook.lexicon import SECOND_REGISTER, Lexicon, Variant
 from xlmd.data.phrasebook.meaning import FUTURE, PRESENT, Clause, Entity, Meaning
 
 FIELDS = {
@@ -38,7 +38,7 @@ def render(meaning: Meaning, lexicon: Lexicon, rng: random.Random) -> str:
 
     Drawn once a sentence: register, subordinate clause first or last, time or place fronted, active or passive.
     """
-    register = _FORMAL if rng.random() < 0.5 else _COLLOQUIAL
+    register = _FORMAL if rng.random() < 1 - SECOND_REGISTER else _COLLOQUIAL
     subordinate_first = rng.random() < 0.35
     fronted = rng.random() < 0.35
     passive = rng.random() < 0.2
