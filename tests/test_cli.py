@@ -1,9 +1,12 @@
 import json
 
 import pytest
+from results_example import arguments, example_config, write_results
 
 from xlmd import cli
 from xlmd.errors import UserError
+from xlmd.files import write_lines
+from xlmd.layout import Layout
 from xlmd.options import from_mapping
 from xlmd.reporting.curves import curves
 from xlmd.reporting.samples import samples
@@ -53,7 +56,7 @@ def test_an_unknown_verb_or_system_is_answered_with_the_known_ones(capsys):
 
 
 def test_the_registry_finds_each_file_of_the_package():
-    assert system_names() == ["transformer", "xlmd"]
+    assert system_names() == ["cmlm", "transformer", "xlmd"]
     assert [find_system(name).name for name in system_names()] == system_names()
 
 
@@ -99,16 +102,16 @@ def test_an_unknown_flag_of_training_is_named_without_a_traceback(capsys):
 
 
 def test_samples_are_the_first_lines_of_each_direction_whatever_they_say(tmp_path):
-    folder = run_folder(tmp_path)
-    entry = {"system": "xlmd", "direction": "en-de", "settings": {"M": 2}, "decoding": {"iterations": 4}}
-    (folder / "test.json").write_text(json.dumps(entry))
-    (folder / "test.txt").write_text("eins\nzwei\ndrei\n")
-    (tmp_path / "source").write_text("one\ntwo\nthree\n")
-    (tmp_path / "reference").write_text("Eins\nZwei\nDrei\n")
-    samples([str(folder / "test.json")], [f"en-de={tmp_path}/source={tmp_path}/reference"], str(tmp_path / "out.md"), 2)
+    config = example_config(tmp_path, M=[2], iterations=[4])
+    config["directions"] = config["directions"][:1]
+    config["further_directions"] = []
+    write_results(config, "table1", translation=lambda point, number: f"{point.system} {number}")
+    for side, language in ((0, "en"), (1, "de")):
+        write_lines(Layout(config).text("en-de", "test", side), [f"{language} {number}" for number in range(12)])
+    samples(arguments(config, "table1")["config"], tmp_path / "out.md", 2)
     text = (tmp_path / "out.md").read_text()
-    assert "1. source: one\n   - reference: Eins\n   - XLM-D, M=2, T=4: eins\n" in text
-    assert "2. source: two" in text and "three" not in text and "drei" not in text
+    assert "1. source: en 0\n   - reference: de 0\n   - Transformer: transformer 0\n" in text
+    assert "   - XLM-D (M=6), 4 iterations: xlmd 1\n" in text and "xlmd 2" not in text and "en 2" not in text
 
 
 def test_curves_draws_each_kind_of_run_and_names_a_missing_one(tmp_path):
