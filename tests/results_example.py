@@ -1,84 +1,128 @@
-"""A results index with its score, latency and run files, as the workflow leaves them, with invented figures."""
+"""Results of the workflow with invented figures: the files that tables are made from, for any part of the grid."""
 
 from pathlib import Path
 
-from xlmd.files import write_json
+import yaml
 
-PAPER = Path(__file__).parents[1] / "resources" / "paper" / "table1.csv"
+from xlmd.evaluation.bleu import BUCKETS
+from xlmd.files import write_json, write_lines
+from xlmd.grid import WITH_SPEED, points, timed
+from xlmd.reporting.make import make
+
+ROOT = Path(__file__).parents[1]
+PAPER = ROOT / "resources" / "paper"
+SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp|version:2.6.0"
+SENTENCES = 12
 
 
-def metric(score, signature="nrefs:1|case:mixed|eff:no|tok:none|smooth:exp|version:2.6.0"):
-    return {"score": score, "signature": signature}
+def example_config(folder, **grid):
+    """The embedded configuration with its results below `folder`; grid: changed keys of its grid."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["results"] = str(folder / "results")
+    config["grid"] |= {"M": [0, 2], "iterations": [2, 4, 8], "seeds": [1]} | grid
+    return config
 
 
-def add_result(folder, system, direction, settings, decoding, *, bleu=None, milliseconds=None, seed=1):
-    """Write the files of one result below `folder` and return its entry of the index."""
-    name = "-".join([system, *(f"{key}{value}" for key, value in (settings | {"seed": seed}).items())])
-    run = folder / "runs" / direction / name
-    label = "-".join(f"{key}{value}" for key, value in decoding.items())
-    record = {"seed": seed, "started": "2024-01-01T00:00:00+00:00", "finished": "2024-01-01T01:00:00+00:00"}
-    write_json(run / "run.json", {"settings": settings, **record})
-    entry = {
-        "system": system,
-        "direction": direction,
-        "settings": settings,
-        "decoding": decoding,
+def bleu(point):
+    """An invented score that differs from point to point."""
+    settings, decoding = dict(point.settings), dict(point.decoding)
+    base = {"transformer": 40.0, "cmlm": 20.0, "xlmd": 30.0}[point.system]
+    score = base + settings.get("M", 0) + 0.1 * decoding.get("iterations", 0) - 5 * (point.data == "original")
+    return score - 3 * ("reset" in settings) - 0.5 * ("strategy" in decoding) + (point.seed or 1)
+
+
+def milliseconds(point):
+    decoding = dict(point.decoding)
+    if point.system == "transformer":
+        return 6.0 if "engine" in decoding else 40.0
+    return 5.0 * decoding["iterations"] - dict(point.settings).get("M", 0)
+
+
+def write_results(config, *tables, score=bleu, latency=milliseconds, translation=None):
+    """Write what the workflow leaves behind for `tables`. translation(point, number): a translated sentence."""
+    root = Path(config["results"])
+    shown = points(config, *tables)
+    for point in shown:
+        write_json(root / "runs" / point.run / "run.json", run_record(config, point))
+        folder, value = root / "runs" / point.path, score(point)
+        metric = {"score": value, "signature": SIGNATURE}
+        scores = {"bleu": metric, "bleu_compound_split": metric | {"score": value + 1}}
+        scores |= {"sacrebleu": metric | {"score": value - 1}, "chrf": metric | {"score": value + 20}}
+        buckets = {str(low): {"score": value - low / 10, "sentences": 2} for low in BUCKETS}
+        write_json(folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets})
+        texts = [translation(point, n) if translation else f"translation {n} ." for n in range(SENTENCES)]
+        write_lines(folder / "test.txt", texts)
+    for table in tables:
+        if table in WITH_SPEED:
+            write_latency(config, table, latency)
+    return shown
+
+
+def run_record(config, point):
+    settings = {"encoder_layers": 2, "decoder_layers": 2}
+    if point.system == "xlmd":
+        settings = {"M": 0, "layers": 4, "add_and_scale": True} | dict(point.settings)
+    seed = point.seed or config["seed"]
+    return {
+        "settings": {"system": point.system, "settings": settings, "trainer": {"steps": 700}},
+        "description": {"system": point.system, "direction": point.direction, "settings": settings},
         "seed": seed,
-        "run": str(run),
-        "score_json": None,
-        "latency_json": None,
+        "command": f"xlmd train {point.system} --seed {seed}",
+        "environment": {
+            "git": {"commit": "0a1b2c", "dirty": False},
+            "hardware": {"cpu": "Example CPU", "threads": 1, "gpu": None},
+        },
+        "inputs": {},
+        "started": "2024-01-01T00:00:00+00:00",
+        "finished": "2024-01-01T01:00:00+00:00",
     }
-    if bleu is not None:
-        entry["score_json"] = str(run / "decodes" / label / "test.score.json")
-        variants = {"bleu": bleu, "bleu_compound_split": bleu + 1, "sacrebleu": bleu - 1, "chrf": bleu + 20}
-        scores = {variant: metric(value) for variant, value in variants.items()}
-        write_json(entry["score_json"], scores | {"copy_bleu": metric(3.21)})
-    if milliseconds is not None:
-        entry["latency_json"] = str(run / "latency" / f"{label}.json")
-        statistics = {"mean": milliseconds, "median": milliseconds - 1, "p95": milliseconds + 9, "spread": 0.25}
-        write_json(
-            entry["latency_json"],
-            {
-                "sentences": 500,
-                "runs": 5,
-                "warmup_sentences": 10,
-                "translation": statistics,
-                "text_to_text": {"mean": milliseconds + 2},
-                "hardware": {"cpu": "Example CPU", "threads": 2, "gpu": None},
+
+
+def write_latency(config, table, latency):
+    def times(value):
+        return {"mean": value, "median": value - 1, "p95": value + 9, "spread": 0.25, "run_means": [value, value + 1]}
+
+    found = {point.path: latency(point) for point in timed(config, table)}
+    write_json(
+        Path(config["results"]) / "latency" / f"{table}.json",
+        {
+            "direction": config["grid"]["analysis"],
+            "sentences": 500,
+            "runs": 5,
+            "warmup_sentences": 10,
+            "batch_sizes": [16],
+            "hardware": {"cpu": "Example CPU", "threads": 2, "gpu": None},
+            "cells": {
+                path: {
+                    "translation": times(value),
+                    "text_to_text": times(value + 2),
+                    "throughput": {"16": 1000 / value},
+                }
+                for path, value in found.items()
             },
-        )
-    return entry
-
-
-def transformer(folder, direction="en-de", bleu=30.0, milliseconds=40.0, engine="transformers", seed=1):
-    settings, decoding = {"encoder_layers": 2, "decoder_layers": 2}, {"engine": engine, "beam": 5}
-    return add_result(
-        folder, "transformer", direction, settings, decoding, bleu=bleu, milliseconds=milliseconds, seed=seed
+        },
     )
 
 
-def xlmd(folder, m, iterations, direction="en-de", layers=6, bleu=25.0, milliseconds=None, seed=1):
-    settings, decoding = {"M": m, "layers": layers}, {"iterations": iterations}
-    return add_result(folder, "xlmd", direction, settings, decoding, bleu=bleu, milliseconds=milliseconds, seed=seed)
-
-
-def write_index(folder, results, **facts):
-    """Write an index of `results` and a resolved configuration; return the arguments of `table1`."""
-    sizes = {"train": 12000, "dev": 500, "test": 500}
-    corpora = [{"corpus": "phrasebook", "pair": "de-en", "split": split, "kept": kept} for split, kept in sizes.items()]
-    index = {
-        "scale": {"name": "embedded", "description": "Tiny models on generated text."},
-        "latency_direction": "en-de",
-        "corpora": corpora,
-        "results": results,
-    } | facts
-    write_json(folder / "index.json", index)
-    (folder / "config.yaml").write_text("scale: embedded\nseed: 1\n", encoding="utf-8")
+def arguments(config, table):
+    """What `make` is called with for a table of these results."""
+    root = Path(config["results"])
+    (root / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    counts = root / "corpora/phrasebook/de-en/train.json"
+    write_json(counts, {"kept": 12000})
     return {
-        "index": folder / "index.json",
-        "paper": PAPER,
-        "config": folder / "config.yaml",
-        "out_csv": folder / "table1.csv",
-        "out_md": folder / "table1.md",
-        "out_provenance": folder / "provenance.json",
+        "config": root / "config.yaml",
+        "paper": PAPER / f"{table}.csv",
+        "latency": root / "latency" / f"{table}.json",
+        "corpora": [str(counts)],
+        "out_csv": root / f"{table}.csv",
+        "out_md": root / f"{table}.md",
+        "out_tex": root / f"{table}.tex",
+        "out_provenance": root / "provenance" / f"{table}.json",
     }
+
+
+def make_table(config, table, **kinds):
+    """Write the results of one table and make it."""
+    write_results(config, table, **kinds)
+    return make(table, **arguments(config, table))

@@ -41,9 +41,8 @@ def measure(translator, sources, **options):
 
 def test_every_sentence_is_translated_alone_in_every_run_after_the_warmup():
     translator = Translator()
-    result = measure(translator, [[1], [2]], warmup=3, runs=2)
+    measure(translator, [[1], [2]], warmup=3, runs=2)
     assert translator.batches == [[[1]], [[2]], [[1]]] + [[[1]], [[2]]] * 2
-    assert (result["sentences"], result["runs"], result["warmup_sentences"]) == (2, 2, 3)
 
 
 def test_statistics_are_over_sentences_in_milliseconds(clock):

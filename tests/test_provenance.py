@@ -4,26 +4,22 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from results_example import transformer, write_index, xlmd
+from results_example import arguments, example_config, make_table, write_results
 
 from xlmd.errors import UserError
 from xlmd.files import read_json, write_json
-from xlmd.reporting.table1 import table1
+from xlmd.grid import TABLES, WITH_SPEED, cells
+from xlmd.reporting.explain import explain
+from xlmd.reporting.make import make
 
 
 @pytest.fixture
 def written(tmp_path):
-    """The CSV and the provenance of a small Table 1, with two seeds of one point."""
-    results = [
-        transformer(tmp_path, bleu=31.23456),
-        transformer(tmp_path, engine="ctranslate2", bleu=None, milliseconds=6.0),
-        xlmd(tmp_path, 3, 4, milliseconds=12.0),
-        xlmd(tmp_path, 3, 4, bleu=27.0, seed=2),
-        xlmd(tmp_path, 1, 4, "en-fr"),
-    ]
-    arguments = write_index(tmp_path, results)
-    table1(**arguments)
-    return pd.read_csv(arguments["out_csv"], dtype=str, keep_default_na=False), read_json(arguments["out_provenance"])
+    """The CSV of a small Table 1 with two seeds, its provenance, and where it lies."""
+    config = example_config(tmp_path, M=[2], iterations=[4], seeds=[1, 3])
+    make_table(config, "table1")
+    paths = arguments(config, "table1")
+    return pd.read_csv(paths["out_csv"], dtype=str, keep_default_na=False), read_json(paths["out_provenance"]), paths
 
 
 def cell(record, system, iterations, column, table="table1"):
@@ -32,7 +28,7 @@ def cell(record, system, iterations, column, table="table1"):
 
 
 def test_every_measured_cell_has_exactly_one_entry_with_its_value(written):
-    table, record = written
+    table, record, _ = written
     measured = [name for name in table.columns if name == "speedup" or name.endswith("_bleu")]
     filled = [
         (row["system"], row["iterations"], column, row[column])
@@ -40,7 +36,7 @@ def test_every_measured_cell_has_exactly_one_entry_with_its_value(written):
         for column in measured
         if row[column]
     ]
-    assert len(filled) == 5
+    assert len(filled) == 4 + 4 + 1 + 3  # Transformer, XLM-D, CMLM in one direction; their speeds
     for system, iterations, column, value in filled:
         (entry,) = cell(record, system, iterations, column)
         assert entry["value"] == value
@@ -49,55 +45,87 @@ def test_every_measured_cell_has_exactly_one_entry_with_its_value(written):
 
 def test_an_entry_leads_to_files_that_hold_its_value(written):
     (entry,) = cell(written[1], "Transformer", "N", "en-de_bleu")
-    (origin,) = entry["origins"]
-    assert read_json(origin["score"])["bleu"]["score"] == entry["exact"] == 31.23456
-    assert written[1]["runs"][origin["run"]]["settings"] == {"encoder_layers": 2, "decoder_layers": 2}
+    first, second = entry["origins"]
+    scores = [read_json(Path(origin["decoding"]) / "test.score.json")["bleu"]["score"] for origin in (first, second)]
+    assert entry["exact"] == sum(scores) / 2 == 37.0 and entry["deviation"] == pytest.approx(2**0.5)
+    assert written[1]["runs"][second["run"]]["seed"] == second["seed"] == 3
 
 
 def test_a_speedup_leads_to_both_latencies(written):
     (entry,) = cell(written[1], "XLM-D (M=6)", "4", "speedup")
     own, baseline = entry["origins"]
     assert (own["role"], baseline["role"]) == ("result", "baseline")
-    means = [read_json(origin["latency"])["translation"]["mean"] for origin in (baseline, own)]
-    assert entry["exact"] == means[0] / means[1] == 40 / 12
-
-
-def test_a_mean_over_seeds_leads_to_each_run(written):
-    (entry,) = cell(written[1], "XLM-D (M=6)", "4", "en-de_bleu")
-    assert [origin["seed"] for origin in entry["origins"]] == [1, 2] and entry["value"] == "26.00"
+    times = read_json(own["latency"])["cells"]
+    means = [times[origin["decoding"].partition("/runs/")[2]]["translation"]["mean"] for origin in (baseline, own)]
+    assert entry["exact"] == means[0] / means[1] == 40 / 18
 
 
 def test_cells_of_the_latency_table_are_recorded_too(written):
     (entry,) = cell(written[1], "Transformer (CTranslate2)", "N", "mean", table="table1_latency")
-    assert entry["value"] == "6.0" and "ctranslate2" in entry["origins"][0]["latency"]
+    assert entry["value"] == "6.0" and "ctranslate2" in entry["origins"][0]["decoding"]
 
 
 def test_the_record_holds_configuration_scale_versions_seeds_and_times(written):
     record = written[1]
-    assert record["config"] == {"scale": "embedded", "seed": 1}
-    assert record["scale"]["name"] == "embedded" and record["seeds"] == [1, 2]
+    assert record["config"]["grid"]["M"] == [2] and record["scale"]["name"] == "embedded"
+    assert record["seeds"] == [1, 3]
     assert record["environment"]["packages"]["sacrebleu"] == metadata.version("sacrebleu")
     assert record["environment"]["hardware"]["cpu"]
     assert datetime.fromisoformat(record["started"]) < datetime.fromisoformat(record["finished"])
 
 
 def test_the_record_leads_on_to_the_mlm_and_the_distillation_that_a_run_used(tmp_path):
-    result = xlmd(tmp_path, 3, 4)
-    mlm, distilled = tmp_path / "mlm", tmp_path / "distilled/en-de"
+    config = example_config(tmp_path)
+    (point, *_) = [point for point in write_results(config, "table5") if point.system == "xlmd"]
+    root = Path(config["results"])
+    mlm, distilled = root / "bases/west/mlm", root / "distilled/en-de"
     write_json(mlm / "run.json", {"seed": 1, "started": "2023-12-31T00:00:00+00:00"})
     write_json(distilled / "distillation.json", {"read": 100, "kept": 98})
-    run = Path(result["run"]) / "run.json"
+    run = root / "runs" / point.run / "run.json"
     inputs = {str(mlm / "model/config.json"): "0a", str(distilled / "train.source.ids.npy"): "0b"}
-    write_json(run, read_json(run) | {"inputs": inputs, "description": {"direction": "en-de"}})
-    arguments = write_index(tmp_path, [result])
-    table1(**arguments)
-    record = read_json(arguments["out_provenance"])
-    assert record["runs"].keys() == {result["run"], str(mlm)}
+    write_json(run, read_json(run) | {"inputs": inputs})
+    make("table5", **arguments(config, "table5"))
+    record = read_json(arguments(config, "table5")["out_provenance"])
+    assert str(mlm) in record["runs"]
     assert record["started"] == "2023-12-31T00:00:00+00:00"
     assert record["distillation"] == {"en-de": {"read": 100, "kept": 98}}
 
 
-def test_a_missing_run_record_is_an_error(tmp_path):
-    result = xlmd(tmp_path, 3, 4)
-    with pytest.raises(UserError, match=r"nowhere/run\.json"):
-        table1(**write_index(tmp_path, [result | {"run": "nowhere"}]))
+def test_a_cell_is_explained_down_to_the_command_that_made_its_run(written):
+    text = explain(written[2]["out_csv"], ["XLM-D (M=6)", "4"], "en-de")
+    for fact in (
+        "34.40 ± 1.414 over seeds",
+        "runs/en-de/xlmd-distilled-M=2-s=2.0-seed=3/decodes/iterations=4",
+        "commit:      0a1b2c",
+        "M=2",
+        "BLEU:        33.40  nrefs:1",
+        "logs/train/en-de/xlmd-distilled-M=2-s=2.0.log",
+        "xlmd train xlmd --seed 3",
+        "snakemake --cores all --force",
+    ):
+        assert fact in text
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table.startswith("table") and table != "table11"])
+def test_every_measured_cell_of_every_table_answers(table, tmp_path):
+    config = example_config(tmp_path)
+    made = make_table(config, table)
+    asked = [(list(row.values()), column) for row, column, _, _ in made.measured()]
+    assert len(asked) >= len({cell.point for cell in cells(config, table)}) * (table not in WITH_SPEED)
+    for keys, column in asked:
+        assert "run folder:" in explain(arguments(config, table)["out_csv"], keys, column)
+
+
+@pytest.mark.parametrize(
+    ("keys", "column", "message"),
+    [
+        (["LaNMT", "4"], "en-de_paper", "is 26.30: not measured here"),
+        (["LaNMT", "4"], "en-de_bleu", "is empty: not measured here"),
+        (["GPT", "1"], "en-de", 'there are: "Transformer" "N"'),
+        (["XLM-D (M=6)", "4"], "en-fr", "there are: speedup, en-de_bleu"),
+    ],
+)
+def test_what_was_not_measured_is_said_to_be_so(written, keys, column, message):
+    with pytest.raises(UserError) as error:
+        explain(written[2]["out_csv"], keys, column)
+    assert message in str(error.value)

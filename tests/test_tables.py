@@ -1,120 +1,181 @@
+"""The paper's tables: what was measured stands in the right cell, and what was not is empty."""
+
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from results_example import PAPER, add_result, transformer, write_index, xlmd
+from results_example import PAPER, SIGNATURE, arguments, bleu, example_config, make_table, write_results
 
 from xlmd.errors import UserError
-from xlmd.reporting.table1 import table1
+from xlmd.files import read_json, write_json
+from xlmd.grid import TABLES, cells
+from xlmd.reporting.make import make
+
+TABLE_NAMES = [table for table in TABLES if table.startswith("table")]
+SCORED = [table for table in TABLE_NAMES if table not in ("table7", "table11")]
 
 
 def paper(number):
-    return pd.read_csv(PAPER.with_name(f"table{number}.csv"), dtype=str, keep_default_na=False)
+    return pd.read_csv(PAPER / f"table{number}.csv", dtype=str, keep_default_na=False)
 
 
-def make(folder, results, **facts):
-    """Write Table 1 and read it back as text, with (system, iterations) for its index."""
-    arguments = write_index(folder, results, **facts)
-    table1(**arguments)
-    table = pd.read_csv(arguments["out_csv"], dtype=str, keep_default_na=False)
-    return table.set_index(["system", "iterations"], drop=False)
+def read(path, keys=("system", "iterations")):
+    return pd.read_csv(path, dtype=str, keep_default_na=False).set_index(list(keys), drop=False)
 
 
 @pytest.fixture
-def results(tmp_path):
-    """A grid of two M and two T in two directions, and the Transformer in both engines."""
-    results = [
-        xlmd(tmp_path, m, t, direction, bleu=20 + m + t, milliseconds=10.0 + t if direction == "en-de" else None)
-        for direction in ("en-de", "de-en")
-        for m in (0, 3)
-        for t in (2, 4)
-    ]
-    results += [transformer(tmp_path), transformer(tmp_path, "de-en", milliseconds=None)]
-    return results + [transformer(tmp_path, engine="ctranslate2", bleu=None, milliseconds=6.0)]
+def made(tmp_path):
+    """Makes a table from invented results and reads it back as text, rows by system and iterations."""
+
+    def make_one(table="table1", grid=None, **kinds):
+        config = example_config(tmp_path, **(grid or {}))
+        make_table(config, table, **kinds)
+        return read(arguments(config, table)["out_csv"])
+
+    return make_one
 
 
-def test_rows_and_paper_cells_are_the_papers_in_its_order(tmp_path, results):
-    table, quoted = make(tmp_path, results), paper(1)
-    assert list(table["system"]) == list(quoted["system"])
-    assert list(table["iterations"]) == list(quoted["iterations"])
-    assert list(table["group"]) == list(quoted["group"])
-    assert list(table["speedup_paper"]) == list(quoted["speedup"])
-    for direction in ("en-de", "de-en", "en-ro", "ro-en"):
-        assert list(table[f"{direction}_paper"]) == list(quoted[direction])
-    assert table.loc[("CMLM-LFR", "10"), "de-en_paper"] == "" and table.loc[("LevT", "Adv."), "en-de_paper"] == "27.27"
+@pytest.mark.parametrize("table", SCORED)
+def test_every_cell_of_the_grid_is_measured_and_nothing_else(table, tmp_path):
+    config = example_config(tmp_path)
+    made = make_table(config, table)
+    found = {(row["system"], row["iterations"], column) for row, column, _, _ in made.measured() if column != "speedup"}
+    expected = set()
+    for cell in cells(config, table):
+        name = cell.column if cell.column in ("bleu", "latency_ms") else f"{cell.column}_bleu"
+        expected.add((cell.point, name))
+    assert len(found) == len(expected)
 
 
-def test_columns_are_those_promised(tmp_path, results):
+@pytest.mark.parametrize("table", SCORED)
+def test_rows_and_paper_cells_are_the_papers_in_its_order(table, tmp_path):
+    config = example_config(tmp_path)
+    make_table(config, table)
+    rows = pd.read_csv(arguments(config, table)["out_csv"], dtype=str, keep_default_na=False)
+    quoted = paper(table.removeprefix("table"))
+    rows = rows.head(len(quoted))
+    for column in quoted.columns.difference(["citation"]):
+        name = column if column in ("group", "system", "iterations") else f"{column}_paper"
+        assert list(rows[name]) == list(quoted[column]), column
+
+
+def test_the_columns_of_table_1_are_those_promised(made):
     pairs = [f"{pair}_{kind}" for pair in ("en-de", "de-en", "en-ro", "ro-en") for kind in ("bleu", "paper")]
     expected = ["group", "system", "measured_as", "iterations", "speedup", "speedup_paper", *pairs]
-    assert list(make(tmp_path, results).columns) == expected
+    assert list(made().columns) == expected
 
 
-def test_m_is_matched_by_its_fraction_of_the_depth(tmp_path, results):
-    table = make(tmp_path, results)
-    assert table.loc[("XLM-D (M=6)", "4"), "measured_as"] == "M=3 of 6 layers"
-    assert table.loc[("XLM-D (M=0)", "4"), "measured_as"] == "M=0 of 6 layers"
-    assert table.loc[("XLM-D (M=6)", "4"), "en-de_bleu"] == "27.00"
-    assert table.loc[("XLM-D (M=0)", "4"), "de-en_bleu"] == "24.00"
-    assert table.loc[("Transformer", "N"), "measured_as"] == "Marian, 2+2 layers, beam 5"
+def test_a_cell_is_the_score_of_its_point(made):
+    table = made()
+    assert table.loc[("XLM-D (M=6)", "4"), "en-de_bleu"] == "33.40"
+    assert table.loc[("XLM-D (M=0)", "2"), "ro-en_bleu"] == "31.20"
+    assert table.loc[("CMLM", "10"), "en-de_bleu"] == "22.00" and table.loc[("CMLM", "10"), "de-en_bleu"] == ""
+    assert table.loc[("XLM-D (M=6)", "4"), "measured_as"] == "M=2 of 4 layers"
+    assert table.loc[("Transformer", "N"), "measured_as"] == "2+2 layers, beam 5"
 
 
-def test_what_was_not_measured_is_empty(tmp_path, results):
-    table = make(tmp_path, results)
-    assert (table.loc["CMLM", ["measured_as", "speedup", "en-de_bleu"]] == "").all(axis=None)
-    assert (table.loc[("XLM-D (M=6)", "8"), ["measured_as", "speedup", "en-de_bleu"]] == "").all()
-    assert (table["en-ro_bleu"] == "").all() and (table["ro-en_bleu"] == "").all()
+def test_what_was_not_measured_is_empty(made):
+    table = made()
+    for system in ("LaNMT", "Iter-NAT", "LevT", "DisCO", "CMLM-LFR"):
+        assert (table.loc[system, ["measured_as", "speedup", "en-de_bleu"]] == "").all(axis=None)
 
 
-def test_speedup_is_over_the_transformer_in_transformers_on_the_latency_direction(tmp_path, results):
-    table = make(tmp_path, results)
+def test_speedup_is_over_the_transformer_in_transformers(made):
+    table = made()
     assert table.loc[("Transformer", "N"), "speedup"] == "1.0"
-    assert table.loc[("XLM-D (M=6)", "2"), "speedup"] == "3.3"  # 40 ms / 12 ms
-    results.append(xlmd(tmp_path, 3, 8, "de-en", milliseconds=1.0))
-    assert make(tmp_path, results).loc[("XLM-D (M=6)", "8"), "speedup"] == ""
+    assert table.loc[("XLM-D (M=6)", "2"), "speedup"] == "5.0"  # 40 ms / (5 · 2 − 2) ms
+    assert table.loc[("XLM-D (M=0)", "8"), "speedup"] == "1.0"
 
 
-def test_points_beyond_the_papers_are_appended_by_m_and_iterations(tmp_path, results):
-    results += [xlmd(tmp_path, 5, 4), xlmd(tmp_path, 2, 10), xlmd(tmp_path, 2, 4), xlmd(tmp_path, 0, 1)]
-    table = make(tmp_path, results)
-    added = [("XLM-D (M=0)", "1"), ("XLM-D (M=4)", "4"), ("XLM-D (M=4)", "10"), ("XLM-D (M=10)", "4")]
-    assert list(table.index[13:]) == added
-    assert table.loc[("XLM-D (M=10)", "4"), "measured_as"] == "M=5 of 6 layers"
+def test_points_beyond_the_papers_are_appended_by_m_and_iterations(made):
+    table = made(grid={"M": [0, 1, 2], "iterations": [2, 4, 10]})
+    added = [("XLM-D (M=0)", "10"), ("XLM-D (M=3)", "2"), ("XLM-D (M=3)", "4"), ("XLM-D (M=3)", "10")]
+    assert list(table.index[13:]) == [*added, ("XLM-D (M=6)", "10")]
     assert (table.iloc[13:][["speedup_paper", "en-de_paper", "ro-en_paper"]] == "").all(axis=None)
-    assert (table.iloc[13:]["en-de_bleu"] == "25.00").all()
 
 
-def test_a_direction_beyond_the_papers_gets_columns_at_the_end(tmp_path, results):
-    table = make(tmp_path, [*results, xlmd(tmp_path, 0, 4, "en-fr", bleu=12.3456)])
-    assert list(table.columns[-2:]) == ["en-fr_bleu", "en-fr_paper"]
-    assert table.loc[("XLM-D (M=0)", "4"), "en-fr_bleu"] == "12.35"
-    assert (table["en-fr_paper"] == "").all()
+def test_a_direction_beyond_the_papers_gets_columns_at_the_end(tmp_path):
+    config = example_config(tmp_path)
+    config["directions"].append({"pair": "ro-de", "corpus": "phrasebook"})
+    table = make_table(config, "table1")
+    assert [column.name for column in table.columns][-2:] == ["ro-de_bleu", "ro-de_paper"]
 
 
-def test_several_seeds_are_averaged(tmp_path, results):
-    table = make(tmp_path, [*results, xlmd(tmp_path, 3, 4, bleu=30.0, seed=2)])
-    assert table.loc[("XLM-D (M=6)", "4"), "en-de_bleu"] == "28.50"
+def test_several_seeds_are_averaged_with_their_deviation(tmp_path):
+    config = example_config(tmp_path, seeds=[1, 2, 6])
+    make_table(config, "table5", score=lambda point: float(point.seed or 1))
+    table = read(arguments(config, "table5")["out_csv"])
+    row = table.loc[("XLM-D (M=0)", "4")]
+    assert (row["s=2.0_bleu"], row["s=2.0_bleu_sd"]) == ("3.00", "2.65")
+    text = arguments(config, "table5")["out_md"].read_text(encoding="utf-8")
+    assert "3.00 ± 2.65" in text and "Seeds: 1, 2, 6 (mean ± standard deviation over them)" in text
+    assert "3.00 $\\pm$ 2.65" in arguments(config, "table5")["out_tex"].read_text(encoding="utf-8")
 
 
-def test_the_same_results_give_the_same_bytes(tmp_path, results):
-    make(tmp_path, results)
-    first = (tmp_path / "table1.csv").read_bytes(), (tmp_path / "table1.md").read_bytes()
-    make(tmp_path, results)
-    assert ((tmp_path / "table1.csv").read_bytes(), (tmp_path / "table1.md").read_bytes()) == first
-    assert b"\r" not in first[0]
+def test_table_2_has_the_latent_transform_alone_at_every_m(made):
+    table = made("table2")
+    assert table.loc[("XLM-D with LT only", "1"), "en-de_bleu"] == "31.10"
+    assert table.loc[("XLM-D with LT only (M=6)", "1"), "en-de_bleu"] == "33.10"
 
 
-def test_the_markdown_says_what_was_measured_and_how(tmp_path, results):
-    make(tmp_path, results)
-    text = (tmp_path / "table1.md").read_text(encoding="utf-8")
+def test_table_3_is_scored_as_the_paper_scores_each_direction(made):
+    table = made("table3")
+    assert table.loc[("Transformer", "N"), "en-fr_bleu"] == "36.00"  # BLEU of Moses tokens
+    assert table.loc[("Transformer", "N"), "ja-en_bleu"] == "35.00"  # sacreBLEU
+
+
+def test_table_4_and_6_put_the_variants_side_by_side(made):
+    table = made("table4")
+    assert table.loc[("XLM-D (M=0)", "1"), "original_bleu"] == "26.10"
+    assert table.loc[("XLM-D (M=0)", "1"), "distilled_bleu"] == "31.10"
+    table = made("table6")
+    assert table.loc[("XLM-D (M=6)", "8"), "reset_bleu"] == "30.80"
+
+
+def test_table_7_gives_each_bucket_with_its_number_of_sentences(tmp_path):
+    config = example_config(tmp_path)
+    make_table(config, "table7")
+    table = read(arguments(config, "table7")["out_csv"], ["bucket"])
+    assert list(table.index) == ["1 to 9", "10 to 19", "20 to 29", "30 to 39", "40 and more"]
+    assert table.loc["40 and more", "T=2_bleu"] == "27.20" and table.loc["40 and more", "T=4_paper"] == "30.23"
+    assert set(table["sentences"]) == {"2"}
+
+
+def test_table_8_gives_milliseconds(made):
+    table = made("table8")
+    assert table.loc[("Transformer", "N"), "latency_ms"] == "40.00"
+    assert (
+        table.loc[("XLM-D (M=6)", "1"), "latency_ms"] == "3.00" and table.loc["Transformer", "speedup"].item() == "1.0"
+    )
+
+
+def test_table_9_compares_the_strategies(made):
+    row = made("table9").loc[("XLM-D (M=0)", "4")]
+    assert (row["en-de_static_bleu"], row["en-de_dynamic_bleu"]) == ("30.90", "31.40")
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    def written():
+        config = example_config(tmp_path)
+        make_table(config, "table1")
+        return [Path(arguments(config, "table1")[name]).read_bytes() for name in ("out_csv", "out_md", "out_tex")]
+
+    first = written()
+    assert written() == first and b"\r" not in first[0]
+
+
+def test_the_markdown_says_what_was_measured_and_how(tmp_path):
+    config = example_config(tmp_path)
+    make_table(config, "table1")
+    text = arguments(config, "table1")["out_md"].read_text(encoding="utf-8")
     for fact in (
-        "**embedded**. Tiny models",
-        "phrasebook; sentence pairs: train 12,000, dev 500, test 500",
-        "M=6 is M=3 of 6",
-        "`nrefs:1|case:mixed|eff:no|tok:none|smooth:exp|version:2.6.0`",
-        "en-de 3.21, de-en 3.21",
+        "Scale: **embedded**.",
+        "phrasebook; sentence pairs: train 12,000",
+        "M=6 is M=2 of 4",
+        f"`{SIGNATURE}`",
+        "BLEU of the source copied unchanged: en-de 3.21",
         "500 sentences in 5 runs after 10 warm-up sentences",
         "Example CPU, 2 threads",
         "Seeds: 1.",
@@ -122,49 +183,84 @@ def test_the_markdown_says_what_was_measured_and_how(tmp_path, results):
         assert fact in text
 
 
-def test_the_markdown_gives_latency_against_both_engines_and_every_score(tmp_path, results):
-    make(tmp_path, results)
-    lines = (tmp_path / "table1.md").read_text(encoding="utf-8").splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-    point = ["XLM-D (M=6)", "M=3 of 6 layers", "2", "12.0", "11.0", "21.0", "0.25", "14.0", "3.33", "0.50"]
-    assert point in cells
-    assert [row[:3] for row in cells if "CTranslate2" in row[0]][0] == [
-        "Transformer (CTranslate2)",
-        "Marian, 2+2 layers, beam 5",
-        "N",
-    ]
-    assert ["XLM-D (M=6)", "4", "de-en", "27.00", "28.00", "26.00", "47.00"] in cells
+def test_the_markdown_gives_latency_against_both_engines_and_every_score(tmp_path):
+    config = example_config(tmp_path)
+    make_table(config, "table1")
+    lines = arguments(config, "table1")["out_md"].read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    point = ["8.0", "7.0", "17.0", "0.25", "10.0", "125.0", "5.00", "0.75"]
+    assert ["XLM-D (M=6)", "M=2 of 4 layers", "2", *point] in rows
+    assert any(row[0] == "Transformer (CTranslate2)" for row in rows)
+    assert ["de-en/xlmd-distilled-M=2-s=2.0/decodes/iterations=4", "1", "33.40", "34.40", "32.40", "53.40"] in rows
 
 
-def test_a_table_without_any_result_still_quotes_the_paper(tmp_path):
-    table = make(tmp_path, [])
-    assert len(table) == 13 and (table["en-de_bleu"] == "").all() and table["en-de_paper"].iloc[0] == "27.74"
+def test_latex_is_a_booktabs_table(tmp_path):
+    config = example_config(tmp_path)
+    make_table(config, "table1")
+    text = arguments(config, "table1")["out_tex"].read_text(encoding="utf-8")
+    assert "\\toprule" in text and "\\bottomrule" in text and "\\label{tab:table1}" in text
+    assert "33.40" in text and "&" in text
 
 
-def test_two_results_for_one_cell_are_an_error(tmp_path, results):
-    rival = add_result(tmp_path, "xlmd", "en-de", {"M": 3, "layers": 6, "s": 3}, {"iterations": 4}, bleu=1.0)
-    with pytest.raises(UserError, match=r"both claim XLM-D \(M=6\), iterations 4, en-de"):
-        make(tmp_path, [*results, rival])
-    assert not (tmp_path / "table1.csv").exists()
+def translation(point, number):
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    return words.replace("five", "5") if number == 3 and point.system == "xlmd" else words
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"system": "oracle"}, "'oracle'"),
-        ({"settings": {"M": 3}}, "no 'layers'"),
-        ({"score_json": "nowhere.json"}, "nowhere.json"),
-        ({"colour": "red"}, "result 1: .*'colour'"),
-    ],
-)
-def test_a_bad_result_is_named(tmp_path, change, message):
-    with pytest.raises(UserError, match=message):
-        make(tmp_path, [xlmd(tmp_path, 3, 4) | change])
+def texts(config, lengths):
+    for language in ("de", "en"):
+        path = Path(config["results"]) / "corpora/phrasebook/de-en" / f"test.{language}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(" ".join(["word"] * length) + "\n" for length in lengths), encoding="utf-8")
 
 
-def test_a_misspelt_fact_of_the_index_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"index\.json: .*'corpra'"):
-        make(tmp_path, [], corpra=[])
+@pytest.mark.parametrize(("length", "number"), [(14, 4), (4, 1)])
+def test_the_case_study_follows_its_rule_and_marks_the_differences(tmp_path, length, number):
+    config = example_config(tmp_path)
+    write_results(config, "table11", translation=translation)
+    texts(config, [14, 14, 14, length, *[14] * 8])
+    make("table11", **arguments(config, "table11"))
+    text = arguments(config, "table11")["out_md"].read_text(encoding="utf-8")
+    assert f"Sentence {number} of the de-en test set" in text
+    assert ("four **5** six" in text and "four **five** six" in text) == (number == 4)
+
+
+def test_the_case_study_wants_as_many_translations_as_references(tmp_path):
+    config = example_config(tmp_path)
+    write_results(config, "table11")
+    texts(config, [14])
+    with pytest.raises(UserError, match=r"test\.txt has 12 lines, not 1"):
+        make("table11", **arguments(config, "table11"))
+
+
+def test_two_runs_for_one_cell_are_an_error(tmp_path):
+    config = example_config(tmp_path, M=[0, 1, 2])
+    write_results(config, "table1")
+    run = Path(config["results"]) / "runs/en-de/xlmd-distilled-M=1-s=2.0/run.json"
+    record = read_json(run)
+    record["description"]["settings"]["M"] = 2
+    write_json(run, record)
+    with pytest.raises(UserError, match=r"M=1-s=2\.0/decodes/iterations=2 and .* both claim one cell"):
+        make("table1", **arguments(config, "table1"))
+    assert not arguments(config, "table1")["out_csv"].exists()
+
+
+def test_a_missing_result_is_named(tmp_path):
+    config = example_config(tmp_path)
+    write_results(config, "table1")
+    run = Path(config["results"]) / "runs/de-en/xlmd-distilled-M=2-s=2.0"
+    (run / "decodes/iterations=4/test.score.json").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*iterations=4/test\.score\.json"):
+        make("table1", **arguments(config, "table1"))
+    (run / "run.json").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*M=2-s=2\.0/run\.json"):
+        make("table1", **arguments(config, "table1"))
+
+
+def test_invented_scores_tell_points_apart(tmp_path):
+    """Otherwise the tests above could not see a figure in the wrong cell."""
+    shown = {cell.point for cell in cells(example_config(tmp_path), "table6")}
+    assert len({bleu(point) for point in shown}) > len(shown) / 2
 
 
 CELLS = {1: 59, 2: 59, 3: 24, 4: 18, 5: 16, 6: 18, 7: 15, 8: 8, 9: 24, 10: 12}  # what the paper prints, less dashes
@@ -204,5 +300,5 @@ def test_the_papers_tables_agree_where_they_repeat_each_other():
 
 
 def test_reporting_imports_no_torch():
-    code = "import sys, xlmd.reporting.table1; sys.exit('torch' in sys.modules)"
+    code = "import sys, xlmd.reporting.make, xlmd.reporting.figure2; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0

@@ -45,6 +45,11 @@ def planned(output):
     return {name: int(count) for name, count in (line.split() for line in lines if line.strip())}
 
 
+def decoded(jobs):
+    """How many runs of XLM-D are decoded."""
+    return sum(count for name, count in jobs.items() if name.startswith("decode_xlmd"))
+
+
 def changed(config, **changes):
     """`config` with changed keys; a key is a path with double underscores."""
     for path, value in changes.items():
@@ -101,7 +106,7 @@ def test_every_measured_cell_names_the_run_that_it_came_from(finished):
     for cell in record["cells"]:
         for origin in cell["origins"]:
             assert (finished / origin["run"] / "run.json").exists()
-    assert "results/mlm" in record["runs"]
+    assert "results/bases/west/mlm" in record["runs"]
     assert record["started"] == min(run["started"] for run in record["runs"].values())
     assert all(record["distillation"][pair]["kept"] > 0 for pair in ("en-de", "de-en"))
 
@@ -124,7 +129,7 @@ def test_a_system_of_the_configuration_is_decoded_as_its_entry_says(tmp_path):
     edit(folder, systems__xlmd__decodings=["iterations=4-strategy=static"])
     run = "results/runs/en-de/xlmd-distilled-M=1-s=2.0/decodes"
     jobs = planned(snakemake(folder, "--dry-run", f"{run}/iterations=4-strategy=static/test.txt"))
-    assert jobs["decode_xlmd"] == 1 and "decode_otherwise" not in jobs
+    assert decoded(jobs) == 1 and "decode_otherwise" not in jobs
 
 
 def test_nothing_is_run_twice(finished):
@@ -132,16 +137,16 @@ def test_nothing_is_run_twice(finished):
 
 
 def test_another_m_trains_only_that_m(copy):
-    edit(copy, table1__M=[0, 1, 2])
+    edit(copy, grid__M=[0, 1, 2])
     jobs = planned(snakemake(copy, "--dry-run", TABLE))
-    assert jobs["train"] == 2 and jobs["decode_xlmd"] == 2
+    assert jobs["train"] == 2 and decoded(jobs) == 2
     assert not {"pretrain_mlm", "distill", "train_tokenizer", "encode", "preprocess"} & set(jobs)
 
 
 def test_another_number_of_iterations_only_decodes(copy):
-    edit(copy, table1__iterations=[2, 4, 8])
+    edit(copy, grid__iterations=[2, 4, 8])
     jobs = planned(snakemake(copy, "--dry-run", TABLE))
-    assert jobs["decode_xlmd"] == 4 and "train" not in jobs
+    assert decoded(jobs) == 4 and "train" not in jobs
     run = "results/runs/en-de/xlmd-distilled-M=0-s=2.0/decodes"
     output = snakemake(copy, f"{run}/iterations=8/test.txt")
     assert (copy / run / "iterations=8/test.txt").exists()
@@ -160,7 +165,7 @@ def test_a_decoding_that_the_table_shows_of_one_system_is_a_target_of_any_other(
 
 
 def test_another_s_trains_anew_from_the_same_teacher(copy):
-    edit(copy, table1__s=1.5)
+    edit(copy, grid__s=1.5)
     jobs = planned(snakemake(copy, "--dry-run", TABLE))
     assert jobs["train"] == 4 and "distill" not in jobs
 
@@ -196,7 +201,7 @@ def test_editing_a_module_reruns_what_imports_it(copy, tmp_path):
     module.touch()
     assert jobs() == {}
     module.write_text(module.read_text() + "\n# edited\n")
-    assert {"train", "decode_xlmd", "latency"} <= set(jobs())
+    assert {"train", "latency"} <= set(jobs()) and decoded(jobs())
     assert not {"train_tokenizer", "preprocess", "encode", "pretrain_mlm"} & set(jobs())
 
 
@@ -227,10 +232,10 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
     [
         ({"sytems": {}}, "sytems"),
         ({"systems__xlmd__settings__gama": 0.5}, "gama"),
-        ({"table1__M": [0, 3]}, "table1.M: M = 3"),
-        ({"table1__s": 0.5}, "table1.s: 0.5"),
+        ({"grid__M": [0, 3]}, "grid.M: M = 3"),
+        ({"grid__s": 0.5}, "grid.s: 0.5"),
         ({"seed": "one"}, "seed: 'one'"),
-        ({"latency__direction": "en-fr"}, "latency.direction: en-fr"),
+        ({"grid__analysis": "en-it"}, "grid.analysis: en-it"),
         ({"directions": [{"pair": "en-de", "corpus": "wmt"}]}, "directions: en-de wants corpus 'wmt'"),
         ({"directions": [{"pair": "en-fr", "corpus": "phrasebook"}]}, "directions: en-fr wants 'fr'"),
         ({"directions": [{"pair": "en-en", "corpus": "phrasebook"}]}, "directions: en-en translates"),
@@ -238,11 +243,15 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"directions": [{"corpus": "phrasebook"}]}, "directions.0: 'pair' is a required property"),
         ({"directions": "en-de"}, "directions: 'en-de'"),
         ({"corpora__phrasebook": None}, "corpora.phrasebook: None"),
-        ({"pretraining_text__corpus": "wmt"}, "pretraining_text: it wants corpus 'wmt'"),
-        ({"pretraining_text__languages": ["en", "fr"]}, "pretraining_text: it wants 'fr'"),
-        ({"tokenizer__vocabulary": None}, "tokenizer.vocabulary: None"),
-        ({"mlm__trainer__threads": 0}, "mlm.trainer.threads: 0"),
-        ({"mlm__shape__layers": 0}, "mlm.shape.layers: 0"),
+        ({"bases__west__text__corpus": "wmt"}, "bases.west.text: it wants corpus 'wmt'"),
+        ({"bases__west__text__corpus": "phrasebook-wide"}, "bases.west.text: corpus 'phrasebook-wide' has another base"),
+        ({"corpora__phrasebook__base": "east"}, "corpora.phrasebook.base: 'east'"),
+        ({"grid__cmlm_directions": ["en-it"]}, "grid.cmlm_directions: en-it"),
+        ({"further_directions": [{"pair": "en-de", "corpus": "phrasebook"}]}, "further_directions: en-de is there more",
+        ({"bases__west__text__languages": ["en", "fr"]}, "bases.west.text: it wants 'fr'"),
+        ({"bases__west__tokenizer__vocabulary": None}, "bases.west.tokenizer.vocabulary: None"),
+        ({"bases__west__mlm__trainer__threads": 0}, "bases.west.mlm.trainer.threads: 0"),
+        ({"bases__west__mlm__shape__layers": 0}, "bases.west.mlm.shape.layers: 0"),
         ({"systems__xlmd__trainer__steps": -1}, "systems.xlmd.trainer.steps: -1"),
         ({"systems__transformer__decoding__beam": 0}, "systems.transformer.decoding.beam: 0"),
         ({"systems__xlmd__decodings": ["four"]}, "systems.xlmd.decodings.0: 'four'"),
@@ -279,9 +288,10 @@ def test_the_scales_that_come_with_the_project_are_good(scale):
         "latency",
         "latency.threads",
         "distillation.threads",
-        "tokenizer.vocabulary",
-        "mlm.shape",
-        "mlm.trainer.threads",
+        "bases.west.tokenizer.vocabulary",
+        "bases.west.mlm.shape",
+        "bases.west.mlm.trainer.threads",
+        "bases.west.text",
         "systems.transformer",
         "systems.xlmd.trainer.threads",
         "corpora.phrasebook.sizes",

@@ -222,47 +222,78 @@ def latency(argv: Sequence[str]) -> None:
     from xlmd.translation import latency as run
 
     parser = _parser(
-        latency, "tokenizer", "source", "text",
+        latency, "runs-folder", "tokenizer", "source", "text", "direction", "out",
         cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME of each, NAME as for `xlmd decode`"},
         **_DECODER,
         tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
         sentences={"type": int, "help": "how many, spread over the file; all if not given"},
         warmup={"type": int, "default": 10},
         runs={"type": int, "default": 5},
+        batch_sizes={"type": int, "nargs": "*", "default": [], "help": "further batch sizes, for the throughput"},
     )  # fmt: skip
     args = vars(parser.parse_args(argv))
     run(args.pop("cells"), **args)
 
 
-def table1(argv: Sequence[str]) -> None:
-    """Table 1 as CSV and Markdown, measured figures beside the paper's, with the provenance of every cell."""
-    from xlmd.reporting.collect import collect
-    from xlmd.reporting.table1 import table1 as run
+def table(argv: Sequence[str]) -> None:
+    """A table of the paper as CSV, Markdown and LaTeX, with the provenance of every measured cell.
+
+    Usage: xlmd table table1 --config results/config.yaml …
+    """
+    from xlmd.reporting.make import make
 
     parser = _parser(
-        table1, "paper", "config", "out-csv", "out-md", "out-provenance", "index", "latency-direction",
-        decodes={"nargs": "+", "required": True, "help": "test.json of every decoded file"},
+        table, "config", "out-csv", "out-md", "out-tex", "out-provenance",
+        paper={"help": "the table as the paper prints it (CSV)"},
+        latency={"help": "timings of the table's systems (JSON)"},
         corpora={"nargs": "+", "default": [], "help": "counts of the cleaned corpora (JSON)"},
     )  # fmt: skip
-    args = parser.parse_args(argv)
-    collect(args.decodes, args.corpora, config=args.config, latency_direction=args.latency_direction, out=args.index)
-    run(
-        index=args.index, paper=args.paper, config=args.config, out_csv=args.out_csv, out_md=args.out_md,
-        out_provenance=args.out_provenance,
+    parser.add_argument("name", help="table1 … table11")
+    args = vars(parser.parse_args(argv))
+    make(args.pop("name"), **args)
+
+
+def figure1(argv: Sequence[str]) -> None:
+    """The decorated model, drawn from the module tree of a trained one (Figure 1)."""
+    from xlmd.reporting.figure1 import figure1 as run
+
+    out = {"nargs": "+", "required": True, "help": "files to write; the suffix says the format"}
+    run(**vars(_parser(figure1, "model", out=out).parse_args(argv)))
+
+
+def figure2(argv: Sequence[str]) -> None:
+    """BLEU and speed-up against iterations for several M (Figure 2), with the paper's points."""
+    from xlmd.reporting.figure2 import figure2 as run
+
+    parser = _parser(
+        figure2, "config", "latency", "out-csv", "out-provenance",
+        papers={"nargs": "+", "required": True, "help": "the paper's Tables 1 and 2 (CSV)"},
+        out={"nargs": "+", "required": True, "help": "files to write; the suffix says the format"},
     )  # fmt: skip
+    run(**vars(parser.parse_args(argv)))
 
 
 def samples(argv: Sequence[str]) -> None:
     """The first test sentences of each direction with every system's translation, as Markdown."""
     from xlmd.reporting.samples import samples as run
 
-    parser = _parser(
-        samples, "out",
-        decodes={"nargs": "+", "required": True, "help": "test.json of every decoded file"},
-        texts={"nargs": "+", "required": True, "help": "DIRECTION=SOURCE=REFERENCE of every direction"},
-        count={"type": int, "default": 10},
-    )  # fmt: skip
+    parser = _parser(samples, "config", "out", count={"type": int, "default": 10})
     run(**vars(parser.parse_args(argv)))
+
+
+def explain(argv: Sequence[str]) -> None:
+    """Where a cell of a table comes from: run, settings, data, seeds, commit, score, log, and how to make it anew.
+
+    Usage: xlmd explain results/table1.csv "XLM-D (M=6)" 4 en-de — the table, the values that name the row, the column.
+    """
+    from xlmd.reporting.explain import explain as run
+
+    parser = _parser(explain)
+    parser.usage = "xlmd explain TABLE.csv ROW [ROW …] COLUMN"
+    parser.add_argument("table", help="a table's CSV file")
+    parser.add_argument("keys", nargs="+", help="what names the row, as printed, and last the column")
+    args = parser.parse_args(argv)
+    print(run(args.table, args.keys[:-1], args.keys[-1]))
 
 
 def curves(argv: Sequence[str]) -> None:
@@ -312,7 +343,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         resolve, phrasebook, fetch, preprocess, tokenizer, encode, pretrain, train, distil, decode, score, latency,
-        table1, samples, curves, translate,
+        table, figure1, figure2, samples, curves, explain, translate,
     )
 }  # fmt: skip
 

@@ -8,9 +8,7 @@ import jsonschema
 import yaml
 
 from xlmd.errors import UserError
-
-# Table 1 compares these two; the first is also the teacher of distillation.
-BASELINE, OURS = "transformer", "xlmd"
+from xlmd.grid import BASELINE, OURS, RIVAL
 
 
 def read_definitions(schemas: Path) -> dict[str, Any]:
@@ -21,7 +19,7 @@ def read_definitions(schemas: Path) -> dict[str, Any]:
 def check_config(config: dict[str, Any], schemas: Path) -> None:
     """Raise UserError naming the key that is unknown, missing, has a bad value, or does not fit another."""
     schema = yaml.safe_load((schemas / "config.schema.yaml").read_text(encoding="utf-8"))
-    schema["$defs"] = read_definitions(schemas)
+    schema["$defs"] |= read_definitions(schemas)
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if errors:
         worst = jsonschema.exceptions.best_match(errors)
@@ -33,28 +31,50 @@ def check_config(config: dict[str, Any], schemas: Path) -> None:
 
 def _inconsistencies(config: dict[str, Any], default_layers: int) -> Iterator[tuple[str, str]]:
     """(key, what is wrong) of values that are each well-formed."""
-    corpora, pairs = config["corpora"], [entry["pair"] for entry in config["directions"]]
-    for entry in config["directions"]:
-        pair = entry["pair"]
-        yield from _missing_text("directions", pair, entry["corpus"], pair.split("-"), corpora)
-        if pairs.count(pair) > 1:
-            yield "directions", f"{pair} is there more than once"
-        if len(set(pair.split("-"))) == 1:
-            yield "directions", f"{pair} translates a language into itself"
-    text = config["pretraining_text"]
-    yield from _missing_text("pretraining_text", "it", text["corpus"], text["languages"], corpora)
-    if config["latency"]["direction"] not in pairs:
-        yield "latency.direction", f"{config['latency']['direction']} is not among directions"
-    for system in (BASELINE, OURS):
+    corpora, pairs = config["corpora"], []
+    for key in ("directions", "further_directions"):
+        for entry in config[key]:
+            pair = entry["pair"]
+            yield from _missing_text(key, pair, entry["corpus"], pair.split("-"), corpora)
+            if pair in pairs:
+                yield key, f"{pair} is there more than once"
+            if len(set(pair.split("-"))) == 1:
+                yield key, f"{pair} translates a language into itself"
+            pairs.append(pair)
+    for name, entry in corpora.items():
+        if entry["base"] not in config["bases"]:
+            yield f"corpora.{name}.base", f"{entry['base']!r} is not among bases, {sorted(config['bases'])}"
+    for name, entry in config["bases"].items():
+        yield from _base(f"bases.{name}", name, entry, config, default_layers)
+    if config["grid"]["analysis"] not in pairs:
+        yield "grid.analysis", f"{config['grid']['analysis']} is not among directions"
+    for direction in config["grid"]["cmlm_directions"]:
+        if direction not in pairs:
+            yield "grid.cmlm_directions", f"{direction} is not among directions"
+    for system in (BASELINE, OURS, *([RIVAL] if config["grid"]["cmlm_directions"] else [])):
         if system not in config["systems"]:
-            yield "systems", f"{system!r} is missing; Table 1 needs it"
+            yield "systems", f"{system!r} is missing; the tables need it"
     if not config["systems"][BASELINE]["decoding"]:
-        yield f"systems.{BASELINE}.decoding", "must name an option, as beam; Table 1's decoding is called by it"
-    if config["mlm"]["source"] == "pretrain":
-        layers = config["mlm"]["shape"].get("layers", default_layers)
-        for m in config["table1"]["M"]:
-            if m > layers:
-                yield "table1.M", f"M = {m}, but the model has {layers} layers"
+        yield f"systems.{BASELINE}.decoding", "must name an option, as beam; the tables' decoding is called by it"
+
+
+def _base(
+    key: str, name: str, base: dict[str, Any], config: dict[str, Any], default_layers: int
+) -> Iterator[tuple[str, str]]:
+    if base["tokenizer"]["source"] == "train" or base["mlm"]["source"] == "pretrain":
+        if "text" not in base:
+            yield key, "'text' is missing: what are its tokenizer and model trained on?"
+            return
+        text = base["text"]
+        yield from _missing_text(f"{key}.text", "it", text["corpus"], text["languages"], config["corpora"])
+        if text["corpus"] in config["corpora"] and config["corpora"][text["corpus"]]["base"] != name:
+            yield f"{key}.text", f"corpus {text['corpus']!r} has another base"
+    if base["mlm"]["source"] == "pretrain":
+        layers = base["mlm"]["shape"].get("layers", default_layers)
+        for grid_key in ("M", "figure2_M"):
+            for m in config["grid"][grid_key]:
+                if m > layers:
+                    yield f"grid.{grid_key}", f"M = {m}, but the model of {key} has {layers} layers"
 
 
 def _missing_text(

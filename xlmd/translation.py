@@ -128,23 +128,27 @@ def describe(run: str, decoding: dict[str, Any]) -> dict[str, Any]:
 def latency(
     cells: Sequence[str],
     *,
+    runs_folder: str,
     tokenizer: str,
     source: str,
     text: str,
+    direction: str,
     defaults: dict[str, dict[str, Any]],
     sentences: int | None,
     warmup: int,
     runs: int,
+    batch_sizes: Sequence[int],
     device: str,
     threads: int,
+    out: str,
     tokenize: str = "moses",
 ) -> None:
-    """Time trained runs side by side, at batch 1 (Appendix A.2; docs/readings.md, row 24).
+    """Time trained runs side by side, at batch 1 (Appendix A.2; docs/readings.md, row 24), and write it all to `out`.
 
-    cells: RUN/decodes/NAME of each; its times go to latency.json there. A NAME of "engine=ctranslate2" times a
-    Transformer in CTranslate2. source: encoded test set; text: the same, raw: the text-to-text figure includes
+    cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
+    CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
     tokenisation both ways, `tokenize` ("moses" or "none") and subwords. sentences: how many, spread evenly over the
-    file; None: all.
+    file; None: all. batch_sizes: further batch sizes, for the throughput.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
@@ -152,31 +156,41 @@ def latency(
     chosen = [index * len(encoded) // count for index in range(count)]
     where = pick_device(device)
     tok, encoder = load_tokenizer(tokenizer), subword_encoder(tokenizer)
-    gpu = torch.cuda.get_device_name() if where.type == "cuda" else None
+    source_language, target_language = direction.split("-")
+    loaded: dict[str, RunTranslator] = {}
+    times = {}
     for cell in cells:
-        run, name = cell.split("/decodes/")
+        run, name = f"{runs_folder}/{cell}".split("/decodes/")
         options = decoding_options(run, name, defaults)
-        source_language, target_language = describe(run, {})["direction"].split("-")
-        engine = parse_decoding(name).get("engine", "transformers")
-        if engine == "ctranslate2":
+        if parse_decoding(name).get("engine") == "ctranslate2":
             decoding = TransformerDecoding(**options)
             translator = Translator(Path(run) / "model", decoding, device=where.type, intra_threads=threads)
         else:
-            translator = RunTranslator(run, tokenizer, options, device)
-            decoding = translator.decoding
+            if run not in loaded:
+                loaded = {run: RunTranslator(run, tokenizer, options, device)}
+            translator = loaded[run]
+            translator.decoding = translator.system.Decoding(**options)
         logger.info("timing %s", cell)
-        result = measure(
+        times[cell] = measure(
             translator,
             [encoded[index].tolist() for index in chosen],
             warmup=warmup,
             runs=runs,
             synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
+            batch_sizes=batch_sizes,
             texts=[lines[index] for index in chosen],
-            encode=lambda line, language=source_language: encoder(tokenize_lines([line], language, tokenize))[0],
-            decode=lambda ids, language=target_language: detokenize([decode_ids(tok, ids)], language, tokenize)[0],
+            encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize))[0],
+            decode=lambda ids: detokenize([decode_ids(tok, ids)], target_language, tokenize)[0],
         )
-        facts = result | {"hardware": hardware(threads, gpu)}
-        write_json(f"{cell}/latency.json", describe(run, asdict(decoding) | {"engine": engine}) | facts)
+    protocol = {
+        "direction": direction,
+        "sentences": count,
+        "runs": runs,
+        "warmup_sentences": warmup,
+        "batch_sizes": list(batch_sizes),
+        "hardware": hardware(threads, torch.cuda.get_device_name() if where.type == "cuda" else None),
+    }
+    write_json(out, protocol | {"cells": times})
 
 
 def translate_text(

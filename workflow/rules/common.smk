@@ -8,8 +8,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from xlmd.configuration import BASELINE, OURS, check_config, read_definitions
+from xlmd.configuration import check_config, read_definitions
 from xlmd.errors import UserError
+from xlmd.grid import TABLES, WITH_SPEED, points, spell, timed
+from xlmd.layout import TEACHER, Layout, direction_of, system_of
 from xlmd.reporting.code import code_version
 
 SCHEMAS = Path(workflow.basedir) / "schemas"
@@ -17,8 +19,6 @@ try:
     check_config(config, SCHEMAS)
 except UserError as error:
     raise WorkflowError(str(error)) from None
-
-DIRECTIONS = {entry["pair"]: entry["corpus"] for entry in config["directions"]}
 
 # A job that computes on a GPU asks for one where there is one, so that two never share it; on a machine without, they run
 # side by side as the cores allow. How many there are to give: `--resources gpu=N` (the profile says one).
@@ -34,29 +34,27 @@ envvars:
 
 
 R = config["results"]
+LAYOUT = Layout(config)
 RUN = f"{R}/runs/{{direction}}/{{system}}-{{data}}{{overrides}}"
-TOKENIZER = (
-    f"{R}/tokenizer"
-    if config["tokenizer"]["source"] == "train"
-    else config["tokenizer"]["source"]
-)
-MLM = (
-    f"{R}/mlm/model"
-    if config["mlm"]["source"] == "pretrain"
-    else config["mlm"]["source"]
-)
+BASE = f"{R}/bases/{{base}}"
+DECODING = "[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*"
 
+# The tables and figures that this configuration has directions for.
+SHOWN = [table for table in TABLES if table != "table3" or config["further_directions"]]
+
+# Figure 1 draws the model that Table 10 shows.
+MODEL_OF_FIGURE1 = points(config, "table10")[-1].run
 
 # The settings of each system that name a pre-trained model.
 PRETRAINED = {
     name: entry["pretrained"]
     for name, entry in read_definitions(SCHEMAS)["systems"]["properties"].items()
 }
-DECODING = "[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*"
 
 
 wildcard_constraints:
     corpus="[^/]+",
+    base="[^/]+",
     split="pretrain|train|dev|test",
     language="[a-z]{2,3}",
     first="[a-z]{2,3}",
@@ -66,6 +64,7 @@ wildcard_constraints:
     data="original|distilled",
     overrides="(-[A-Za-z_]+=[^-/]+)*",
     decoding=DECODING,
+    table="|".join(TABLES),
 
 
 def built(path):
@@ -73,48 +72,25 @@ def built(path):
     return [path] if path.startswith(f"{R}/") else []
 
 
-def languages(direction):
-    return direction.split("-")
+def tokenizer(direction):
+    return LAYOUT.tokenizer(LAYOUT.base(direction))
 
 
-def pair(direction):
-    return "-".join(sorted(languages(direction)))
+def mlm(direction):
+    return LAYOUT.mlm(LAYOUT.base(direction))
 
 
-def corpus(direction):
-    """The corpus of a direction, in the grid or not (the first that has both languages)."""
-    if direction in DIRECTIONS:
-        return DIRECTIONS[direction]
-    for name, entry in config["corpora"].items():
-        if set(languages(direction)) <= set(entry["languages"]):
-            return name
-    raise WorkflowError(
-        f"no corpus in the configuration has both languages of {direction}"
-    )
-
-
-def text(direction, split, side, raw=False):
-    """Path of one side (0: source, 1: target) of a direction's split."""
-    language = languages(direction)[side]
-    return f"{R}/corpora/{corpus(direction)}/{pair(direction)}/{split}.{'raw.' if raw else ''}{language}"
-
-
-def encoded(direction, split, side):
-    """Path, without its suffixes, of the encoded side of a split."""
-    return text(direction, split, side).replace(f"{R}/corpora/", f"{R}/encoded/", 1)
+def base_text(base):
+    """{language: text that a base is trained on, below corpora/ or encoded/}."""
+    entry = config["bases"][base]["text"]
+    return {
+        language: f"{entry['corpus']}/monolingual/{entry['split']}.{language}"
+        for language in entry["languages"]
+    }
 
 
 def encoded_files(prefix):
     return [f"{prefix}.ids.npy", f"{prefix}.offsets.npy"]
-
-
-def training_data(direction, data):
-    """The encoded training pairs of a run: as they are in the corpus, or with the teacher's translations."""
-    if data == "distilled":
-        return [
-            f"{R}/distilled/{direction}/train.{side}" for side in ("source", "target")
-        ]
-    return [encoded(direction, "train", side) for side in (0, 1)]
 
 
 def overrides(name):
@@ -127,68 +103,45 @@ def flags(*settings):
     the order of the keys in a file reruns nothing."""
     merged = {key: value for mapping in settings for key, value in mapping.items()}
     return " ".join(
-        f"--{key.replace('_', '-')} {shlex.quote(str(value))}"
+        f"--{key.replace('_', '-')} {' '.join(shlex.quote(str(one)) for one in (value if isinstance(value, list) else [value]))}"
         for key, value in sorted(merged.items())
-        if value is not None
+        if value is not None and value != []
     )
-
-
-def run_name(system, data, **settings):
-    return f"{system}-{data}" + "".join(
-        f"-{key}={value}" for key, value in settings.items()
-    )
-
-
-def decode_name(**options):
-    return "-".join(f"{key}={value}" for key, value in sorted(options.items()))
 
 
 def training_flags(wildcards):
     """All settings of a run: the system's of the configuration, then what the run's name says."""
     entry = config["systems"][wildcards.system]
-    own = {setting: MLM for setting in PRETRAINED[wildcards.system]}
+    own = {
+        setting: mlm(wildcards.direction) for setting in PRETRAINED[wildcards.system]
+    }
     common = {"seed": config["seed"], "device": config["device"]}
     return flags(
         common, own, entry["settings"], entry["trainer"], overrides(wildcards.overrides)
     )
 
 
-def table1_decodes():
-    """(direction, system, run, decoding) of every measured cell of Table 1."""
-    entry = config["table1"]
-    baseline = decode_name(**config["systems"][BASELINE]["decoding"])
-    for direction in DIRECTIONS:
-        yield direction, BASELINE, TEACHER, baseline
-        for m in entry["M"]:
-            run = run_name(OURS, "distilled", M=m, s=entry["s"])
-            for iterations in entry["iterations"]:
-                yield direction, OURS, run, decode_name(iterations=iterations)
+def decodes(*tables):
+    """The folder of every decoding that tables show, once."""
+    return [f"{R}/runs/{point.path}" for point in points(config, *tables)]
 
 
-def timed_cells():
-    """The decodings that are timed: all of Table 1 in one direction, and the Transformer in CTranslate2."""
-    timed = config["latency"]["direction"]
-    cells = [
-        f"{R}/runs/{d}/{run}/decodes/{decoding}"
-        for d, _, run, decoding in TABLE1_DECODES
-        if d == timed
-    ]
-    return [*cells, f"{R}/runs/{timed}/{TEACHER}/decodes/engine=ctranslate2"]
+def decoded_together():
+    """{names of decodings: runs of which they are made in one job}: all that tables show of a run, and what the
+    configuration adds for its system."""
+    names = {}
+    for point in points(config, *SHOWN):
+        further = config["systems"][point.system].get("decodings", [])
+        shown = names.setdefault(point.run, dict.fromkeys(further))
+        shown[spell(point.decoding)] = None
+    together = {}
+    for run, shown in names.items():
+        together.setdefault(tuple(sorted(shown)), []).append(run)
+    return together
 
 
-def grid_decodings(system):
-    """The names of the decodings made of each run of a system: those that tables show, and what the configuration adds."""
-    shown = [decoding for _, name, _, decoding in TABLE1_DECODES if name == system]
-    return list(dict.fromkeys(shown + config["systems"][system].get("decodings", [])))
-
-
-def not_in_grid():
-    """A pattern of the systems that the rest of a path lets pass: no decoding that the system's own rule makes."""
-    own = [
-        f"{system}-[^/]+/decodes/({'|'.join(map(re.escape, names))})/"
-        for system, names in GRID_DECODINGS.items()
-    ]
-    return f"(?!{'|'.join(own)})({'|'.join(config['systems'])})"
+def any_of(texts):
+    return "|".join(map(re.escape, texts))
 
 
 def decoding_defaults(*systems):
@@ -196,18 +149,6 @@ def decoding_defaults(*systems):
     return json.dumps(
         {name: config["systems"][name]["decoding"] for name in systems}, sort_keys=True
     )
-
-
-def decode_outputs(decodings):
-    return [
-        f"{RUN}/decodes/{name}/test.{suffix}"
-        for name in decodings
-        for suffix in ("txt", "json")
-    ]
-
-
-def table_files(table):
-    return [f"{R}/{table}.csv", f"{R}/{table}.md", f"{R}/provenance/{table}.json"]
 
 
 def of_kind(kind):
@@ -227,26 +168,69 @@ def files_entry(wildcards):
     return files[name]
 
 
-def pretraining_text(language):
-    entry = config["pretraining_text"]
-    return f"{entry['corpus']}/monolingual/{entry['split']}.{language}"
+DECODE = (
+    "xlmd decode --run {params.run} --decodings {params.decodings} --defaults {params.defaults:q}"
+    " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
+    " --device {params.device} --threads {threads} --code {params.code} 2>&1 | tee {log}"
+)
 
 
-TEACHER = run_name(BASELINE, "original")
-TABLE1_DECODES = list(table1_decodes())
-TABLE1_CELLS = [
-    f"{R}/runs/{d}/{run}/decodes/{decoding}/test"
-    for d, _, run, decoding in TABLE1_DECODES
-]
-TIMED_CELLS = timed_cells()
-TIMED_SYSTEMS = sorted({system for _, system, _, _ in TABLE1_DECODES})
-GRID_DECODINGS = {
-    system: names for system in config["systems"] if (names := grid_decodings(system))
-}
-PRETRAINING_LANGUAGES = config["pretraining_text"]["languages"]
-MLM_RECORDS = [f"{R}/mlm/run.json"] if config["mlm"]["source"] == "pretrain" else []
-TRAINED = [
-    *dict.fromkeys(f"{R}/runs/{d}/{run}/run.json" for d, _, run, _ in TABLE1_DECODES),
-    *MLM_RECORDS,
-]
-UPSTREAM = [*MLM_RECORDS, *(f"{R}/distilled/{d}/distillation.json" for d in DIRECTIONS)]
+def decode_inputs():
+    """What decoding a run reads."""
+    return {
+        "run": f"{R}/runs/{{run}}/run.json",
+        "model": f"{R}/runs/{{run}}/model",
+        "source": lambda w: encoded_files(
+            LAYOUT.encoded(direction_of(w.run), "test", 0)
+        ),
+        "tokenizer": lambda w: built(tokenizer(direction_of(w.run))),
+    }
+
+
+def decode_params():
+    return {
+        "run": lambda w, input: Path(input.run).parent,
+        "defaults": lambda w: decoding_defaults(system_of(w.run)),
+        "source": lambda w: LAYOUT.encoded(direction_of(w.run), "test", 0),
+        "tokenizer": lambda w: tokenizer(direction_of(w.run)),
+        "max_tokens": config["decoding"]["max_tokens"],
+        "device": config["device"],
+        "code": lambda w: code_version("decode", [f"xlmd.systems.{system_of(w.run)}"]),
+    }
+
+
+def table_inputs(table):
+    """What a table is made from: translations, their scores, and the records that its provenance follows."""
+    shown = points(config, table)
+    directions = list(dict.fromkeys(point.direction for point in shown))
+    bases = {LAYOUT.base(direction) for direction in directions}
+    return {
+        "scores": [f"{folder}/test.score.json" for folder in decodes(table)],
+        "corpora": sorted(
+            {
+                LAYOUT.counts(direction, split)
+                for direction in directions
+                for split in ("train", "dev", "test")
+            }
+        ),
+        "upstream": [
+            *sorted({f"{R}/runs/{point.run}/run.json" for point in shown}),
+            *(f"{R}/distilled/{d}/distillation.json" for d in directions),
+            *(
+                f"{R}/bases/{base}/mlm/run.json"
+                for base in sorted(bases)
+                if built(LAYOUT.mlm(base))
+            ),
+        ],
+        "latency": [f"{R}/latency/{table}.json"] if table in WITH_SPEED else [],
+        "texts": (
+            [LAYOUT.text(d, "test", side) for d in directions for side in (0, 1)]
+            if table == "table11"
+            else []
+        ),
+        "paper": (
+            [f"resources/paper/{table}.csv"]
+            if table not in ("table11", "figure2")
+            else []
+        ),
+    }

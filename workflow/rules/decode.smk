@@ -1,25 +1,26 @@
-# Translations of the test set. One job makes all decodings of a run that the tables ask for, since starting up costs more
-# than decoding a small test set; it leaves those that are there already, so a further one is all that it adds.
+# Translations of the test set. One job makes all decodings of a run that the tables show, since starting up costs more than
+# decoding a small test set; it leaves those that are there already, so a further one is all that it adds.
+DECODED_TOGETHER = decoded_together()
 
-
-for SYSTEM, DECODINGS in GRID_DECODINGS.items():
+for NUMBER, (DECODINGS, RUNS) in enumerate(DECODED_TOGETHER.items()):
 
     rule:
         name:
-            f"decode_{SYSTEM}"
+            f"decode_{system_of(RUNS[0])}_{NUMBER}"
         input:
-            run=f"{RUN}/run.json",
-            model=f"{RUN}/model",
-            source=lambda w: encoded_files(encoded(w.direction, "test", 0)),
-            tokenizer=built(TOKENIZER),
+            **decode_inputs(),
         output:
-            [update(path) for path in decode_outputs(DECODINGS)],
+            [
+                update(f"{R}/runs/{{run}}/decodes/{decoding}/test.{suffix}")
+                for decoding in DECODINGS
+                for suffix in ("txt", "json")
+            ],
         log:
-            f"{R}/logs/decode/{{direction}}/{{system}}-{{data}}{{overrides}}.log",
+            f"{R}/logs/decode/{{run}}.log",
         benchmark:
-            f"{R}/benchmarks/decode/{{direction}}/{{system}}-{{data}}{{overrides}}.tsv"
+            f"{R}/benchmarks/decode/{{run}}.tsv"
         wildcard_constraints:
-            system=SYSTEM,
+            run=any_of(RUNS),
         conda:
             "../envs/xlmd.yaml"
         threads: config["decoding"]["threads"]
@@ -28,35 +29,28 @@ for SYSTEM, DECODINGS in GRID_DECODINGS.items():
             runtime=240,
             gpu=GPU,
         params:
-            run=lambda w, input: Path(input.run).parent,
-            decodings=DECODINGS,
-            defaults=decoding_defaults(SYSTEM),
-            source=lambda w: encoded(w.direction, "test", 0),
-            tokenizer=lambda w: TOKENIZER,
-            max_tokens=config["decoding"]["max_tokens"],
-            device=config["device"],
-            code=code_version("decode", [f"xlmd.systems.{SYSTEM}"]),
+            **decode_params(),
+            decodings=list(DECODINGS),
         shell:
-            "xlmd decode --run {params.run} --decodings {params.decodings} --defaults {params.defaults:q}"
-            " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
-            " --device {params.device} --threads {threads} --code {params.code} 2>&1 | tee {log}"
+            DECODE
 
 
 rule decode_otherwise:
     # Any other decoding, by name.
     input:
-        run=f"{RUN}/run.json",
-        model=f"{RUN}/model",
-        source=lambda w: encoded_files(encoded(w.direction, "test", 0)),
-        tokenizer=built(TOKENIZER),
+        **decode_inputs(),
     output:
-        decode_outputs(["{decoding}"]),
+        multiext(f"{R}/runs/{{run}}/decodes/{{decoding}}/test", ".txt", ".json"),
     log:
-        f"{R}/logs/decode/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.log",
+        f"{R}/logs/decode/{{run}}.{{decoding}}.log",
     benchmark:
-        f"{R}/benchmarks/decode/{{direction}}/{{system}}-{{data}}{{overrides}}.{{decoding}}.tsv"
+        f"{R}/benchmarks/decode/{{run}}.{{decoding}}.tsv"
     wildcard_constraints:
-        system=not_in_grid(),
+        run="".join(
+            f"(?!({any_of(runs)})/decodes/({any_of(decodings)})/)"
+            for decodings, runs in DECODED_TOGETHER.items()
+        )
+        + "[^/]+/[^/]+",
     conda:
         "../envs/xlmd.yaml"
     threads: config["decoding"]["threads"]
@@ -65,14 +59,7 @@ rule decode_otherwise:
         runtime=240,
         gpu=GPU,
     params:
-        run=lambda w, input: Path(input.run).parent,
-        defaults=lambda w: decoding_defaults(w.system),
-        source=lambda w: encoded(w.direction, "test", 0),
-        tokenizer=lambda w: TOKENIZER,
-        max_tokens=config["decoding"]["max_tokens"],
-        device=config["device"],
-        code=lambda w: code_version("decode", [f"xlmd.systems.{w.system}"]),
+        **decode_params(),
+        decodings=lambda w: [w.decoding],
     shell:
-        "xlmd decode --run {params.run} --decodings {wildcards.decoding} --defaults {params.defaults:q}"
-        " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
-        " --device {params.device} --threads {threads} --code {params.code} 2>&1 | tee {log}"
+        DECODE

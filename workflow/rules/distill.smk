@@ -4,7 +4,7 @@
 rule distill:
     input:
         model=f"{R}/runs/{{direction}}/{TEACHER}/model",
-        source=lambda w: encoded_files(encoded(w.direction, "train", 0)),
+        source=lambda w: encoded_files(LAYOUT.encoded(w.direction, "train", 0)),
     output:
         [
             f"{R}/distilled/{{direction}}/train.{side}.{part}.npy"
@@ -25,7 +25,7 @@ rule distill:
         runtime=2880,
         gpu=GPU,
     params:
-        source=lambda w: encoded(w.direction, "train", 0),
+        source=lambda w: LAYOUT.encoded(w.direction, "train", 0),
         folder=lambda w, output: Path(output.counts).parent,
         flags=flags(config["distillation"], {"device": config["device"]}),
         code=code_version("distil"),

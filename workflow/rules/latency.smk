@@ -1,21 +1,21 @@
-# Time a sentence at batch 1 (Appendix A.2). One job times all systems side by side, and takes every core of the machine, so
-# that nothing runs beside it.
+# Time a sentence at batch 1 (Appendix A.2). One job times all systems of a table side by side, and takes every core of the
+# machine, so that nothing runs beside it.
 
 
 rule latency:
     input:
-        runs=sorted(
-            {str(Path(cell).parent.parent / "run.json") for cell in TIMED_CELLS}
+        runs=lambda w: sorted(
+            {f"{R}/runs/{point.run}/run.json" for point in timed(config, w.table)}
         ),
-        source=encoded_files(encoded(config["latency"]["direction"], "test", 0)),
-        text=text(config["latency"]["direction"], "test", 0, raw=True),
-        tokenizer=built(TOKENIZER),
+        source=encoded_files(LAYOUT.encoded(config["grid"]["analysis"], "test", 0)),
+        text=LAYOUT.text(config["grid"]["analysis"], "test", 0, raw=True),
+        tokenizer=built(tokenizer(config["grid"]["analysis"])),
     output:
-        [f"{cell}/latency.json" for cell in TIMED_CELLS],
+        f"{R}/latency/{{table}}.json",
     log:
-        f"{R}/logs/latency.log",
+        f"{R}/logs/latency/{{table}}.log",
     benchmark:
-        f"{R}/benchmarks/latency.tsv"
+        f"{R}/benchmarks/latency/{{table}}.tsv"
     conda:
         "../envs/xlmd.yaml"
     threads: workflow.cores
@@ -24,23 +24,25 @@ rule latency:
         runtime=240,
         gpu=GPU,
     params:
-        cells=TIMED_CELLS,
-        defaults=decoding_defaults(*TIMED_SYSTEMS),
-        source=lambda w: encoded(config["latency"]["direction"], "test", 0),
-        tokenizer=lambda w: TOKENIZER,
-        protocol=flags(
-            {
-                key: value
-                for key, value in config["latency"].items()
-                if key != "direction"
-            }
-        ),
+        runs=f"{R}/runs",
+        cells=lambda w: [point.path for point in timed(config, w.table)],
+        defaults=decoding_defaults(*config["systems"]),
+        direction=config["grid"]["analysis"],
+        source=lambda w: LAYOUT.encoded(config["grid"]["analysis"], "test", 0),
+        tokenizer=lambda w: tokenizer(config["grid"]["analysis"]),
+        protocol=flags(config["latency"]),
         device=config["device"],
         tokenize=config["preprocessing"]["tokenize"],
-        code=code_version(
-            "latency", [f"xlmd.systems.{system}" for system in TIMED_SYSTEMS]
+        code=lambda w: code_version(
+            "latency",
+            [
+                f"xlmd.systems.{system}"
+                for system in sorted(
+                    {point.system for point in timed(config, w.table)}
+                )
+            ],
         ),
     shell:
-        "xlmd latency --cells {params.cells} --defaults {params.defaults:q} --tokenizer {params.tokenizer:q}"
-        " --source {params.source} --text {input.text} --device {params.device} {params.protocol}"
-        " --tokenize {params.tokenize} 2>&1 | tee {log}"
+        "xlmd latency --runs-folder {params.runs} --cells {params.cells} --defaults {params.defaults:q}"
+        " --direction {params.direction} --tokenizer {params.tokenizer:q} --source {params.source} --text {input.text}"
+        " --device {params.device} {params.protocol} --tokenize {params.tokenize} --out {output} 2>&1 | tee {log}"

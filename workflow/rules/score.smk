@@ -4,9 +4,9 @@
 rule score:
     input:
         hypotheses=f"{RUN}/decodes/{{decoding}}/test.txt",
-        sources=lambda w: text(w.direction, "test", 0),
-        references=lambda w: text(w.direction, "test", 1),
-        raw_references=lambda w: text(w.direction, "test", 1, raw=True),
+        sources=lambda w: LAYOUT.text(w.direction, "test", 0),
+        references=lambda w: LAYOUT.text(w.direction, "test", 1),
+        raw_references=lambda w: LAYOUT.text(w.direction, "test", 1, raw=True),
     output:
         f"{RUN}/decodes/{{decoding}}/test.score.json",
     log:
@@ -20,7 +20,7 @@ rule score:
         mem_mb=1000,
         runtime=60,
     params:
-        language=lambda w: languages(w.direction)[1],
+        language=lambda w: w.direction.split("-")[1],
         tokenize=config["preprocessing"]["tokenize"],
         code=code_version("score"),
     shell:

@@ -1,4 +1,4 @@
-# The tables of the paper, measured figures beside the printed ones.
+# The tables of the paper, measured figures beside the printed ones, and what to read beside them.
 
 
 rule resolve_config:
@@ -15,31 +15,26 @@ rule resolve_config:
         "xlmd resolve --config {params.config:q} --out {output} 2>&1 | tee {log}"
 
 
-rule table1:
+rule table:
     input:
-        scores=[f"{cell}.score.json" for cell in TABLE1_CELLS],
-        decodes=[f"{cell}.json" for cell in TABLE1_CELLS],
-        timings=[f"{cell}/latency.json" for cell in TIMED_CELLS],
-        corpora=sorted(
-            {
-                f"{R}/corpora/{corpus(direction)}/{pair(direction)}/{split}.json"
-                for direction in DIRECTIONS
-                for split in ("train", "dev", "test")
-            }
-        ),
-        # The provenance follows each run's record to these, by the files that it read.
-        upstream=UPSTREAM,
+        unpack(lambda w: table_inputs(w.table)),
         config=f"{R}/config.yaml",
-        paper="resources/paper/table1.csv",
     output:
-        csv=report(f"{R}/table1.csv", category="Tables", caption="../report/table1.rst"),
-        md=f"{R}/table1.md",
-        provenance=f"{R}/provenance/table1.json",
-        index=f"{R}/provenance/table1.index.json",
+        csv=report(
+            f"{R}/{{table}}.csv",
+            category="Tables",
+            caption="../report/table.rst",
+            labels={"table": "{table}"},
+        ),
+        md=f"{R}/{{table}}.md",
+        tex=f"{R}/{{table}}.tex",
+        provenance=f"{R}/provenance/{{table}}.json",
     log:
-        f"{R}/logs/table1.log",
+        f"{R}/logs/{{table}}.log",
     benchmark:
-        f"{R}/benchmarks/table1.tsv"
+        f"{R}/benchmarks/{{table}}.tsv"
+    wildcard_constraints:
+        table="|".join(name for name in TABLES if name.startswith("table")),
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -47,26 +42,74 @@ rule table1:
         mem_mb=1000,
         runtime=10,
     params:
-        direction=config["latency"]["direction"],
-        engine_timings=[
-            f"{cell}/latency.json" for cell in TIMED_CELLS if "engine=" in cell
-        ],
-        code=code_version("table1"),
+        paper=lambda w, input: flags({"paper": list(input.paper)}),
+        latency=lambda w, input: flags({"latency": list(input.latency)}),
+        code=code_version("table"),
     shell:
-        "xlmd table1 --paper {input.paper} --config {input.config} --decodes {input.decodes} {params.engine_timings}"
-        " --corpora {input.corpora} --latency-direction {params.direction} --index {output.index}"
-        " --out-csv {output.csv} --out-md {output.md} --out-provenance {output.provenance} 2>&1 | tee {log}"
+        "xlmd table {wildcards.table} --config {input.config} {params.paper} {params.latency} --corpora {input.corpora}"
+        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} --out-provenance {output.provenance}"
+        " 2>&1 | tee {log}"
+
+
+rule figure1:
+    input:
+        model=f"{R}/runs/{MODEL_OF_FIGURE1}/model",
+    output:
+        report(f"{R}/figure1.svg", category="Figures", caption="../report/figure1.rst"),
+        multiext(f"{R}/figure1", ".pdf", ".png"),
+    log:
+        f"{R}/logs/figure1.log",
+    benchmark:
+        f"{R}/benchmarks/figure1.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_version("figure1"),
+    shell:
+        "xlmd figure1 --model {input.model} --out {output} 2>&1 | tee {log}"
+
+
+rule figure2:
+    input:
+        unpack(lambda w: table_inputs("figure2")),
+        config=f"{R}/config.yaml",
+        papers=["resources/paper/table1.csv", "resources/paper/table2.csv"],
+    output:
+        report(f"{R}/figure2.svg", category="Figures", caption="../report/figure2.rst"),
+        multiext(f"{R}/figure2", ".pdf", ".png"),
+        csv=f"{R}/figure2.csv",
+        provenance=f"{R}/provenance/figure2.json",
+    log:
+        f"{R}/logs/figure2.log",
+    benchmark:
+        f"{R}/benchmarks/figure2.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        pictures=lambda w, output: list(output)[:3],
+        code=code_version("figure2"),
+    shell:
+        "xlmd figure2 --config {input.config} --papers {input.papers} --latency {input.latency} --out {params.pictures}"
+        " --out-csv {output.csv} --out-provenance {output.provenance} 2>&1 | tee {log}"
 
 
 rule samples:
     input:
-        decodes=[f"{cell}.json" for cell in TABLE1_CELLS],
-        hypotheses=[f"{cell}.txt" for cell in TABLE1_CELLS],
+        translations=[f"{folder}/test.txt" for folder in decodes("table1", "table3")],
         texts=[
-            text(direction, "test", side)
-            for direction in DIRECTIONS
+            LAYOUT.text(direction, "test", side)
+            for direction in LAYOUT.directions
             for side in (0, 1)
         ],
+        config=f"{R}/config.yaml",
     output:
         report(
             f"{R}/samples.md", category="Translations", caption="../report/samples.rst"
@@ -82,21 +125,29 @@ rule samples:
         mem_mb=1000,
         runtime=10,
     params:
-        texts=[f"{d}={text(d, 'test', 0)}={text(d, 'test', 1)}" for d in DIRECTIONS],
         code=code_version("samples"),
     shell:
-        "xlmd samples --decodes {input.decodes} --texts {params.texts} --out {output} 2>&1 | tee {log}"
+        "xlmd samples --config {input.config} --out {output} 2>&1 | tee {log}"
 
 
 rule curves:
     input:
-        records=TRAINED,
+        records=lambda w: [
+            path
+            for path in table_inputs(w.table)["upstream"]
+            if path.endswith("run.json")
+        ],
     output:
-        report(f"{R}/curves.png", category="Training", caption="../report/curves.rst"),
+        report(
+            f"{R}/curves/{{table}}.png",
+            category="Training",
+            caption="../report/curves.rst",
+            labels={"runs of": "{table}"},
+        ),
     log:
-        f"{R}/logs/curves.log",
+        f"{R}/logs/curves/{{table}}.log",
     benchmark:
-        f"{R}/benchmarks/curves.tsv"
+        f"{R}/benchmarks/curves/{{table}}.tsv"
     conda:
         "../envs/xlmd.yaml"
     threads: 1

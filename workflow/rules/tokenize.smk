@@ -1,45 +1,40 @@
-# The tokenizer, and text as subword ids.
+# The tokenizer of a base, and text as subword ids.
 
 
-if config["tokenizer"]["source"] == "train":
-
-    rule train_tokenizer:
-        input:
-            [
-                f"{R}/corpora/{pretraining_text(language)}"
-                for language in PRETRAINING_LANGUAGES
-            ],
-        output:
-            directory(TOKENIZER),
-        log:
-            f"{R}/logs/tokenizer.log",
-        benchmark:
-            f"{R}/benchmarks/tokenizer.tsv"
-        conda:
-            "../envs/xlmd.yaml"
-        threads: 1
-        resources:
-            mem_mb=4000,
-            runtime=60,
-        params:
-            vocabulary=config["tokenizer"]["vocabulary"],
-            seed=config["seed"],
-            code=code_version("tokenizer"),
-        shell:
-            "xlmd tokenizer --text {input} --vocabulary {params.vocabulary} --seed {params.seed}"
-            " --out {output} 2>&1 | tee {log}"
+rule train_tokenizer:
+    input:
+        lambda w: [f"{R}/corpora/{text}" for text in base_text(w.base).values()],
+    output:
+        directory(f"{BASE}/tokenizer"),
+    log:
+        f"{R}/logs/tokenizer/{{base}}.log",
+    benchmark:
+        f"{R}/benchmarks/tokenizer/{{base}}.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        vocabulary=lambda w: config["bases"][w.base]["tokenizer"]["vocabulary"],
+        seed=config["seed"],
+        code=code_version("tokenizer"),
+    shell:
+        "xlmd tokenizer --text {input} --vocabulary {params.vocabulary} --seed {params.seed}"
+        " --out {output} 2>&1 | tee {log}"
 
 
 rule encode:
     input:
-        text=f"{R}/corpora/{{text}}",
-        tokenizer=built(TOKENIZER),
+        text=f"{R}/corpora/{{corpus}}/{{text}}",
+        tokenizer=lambda w: built(LAYOUT.tokenizer(config["corpora"][w.corpus]["base"])),
     output:
-        multiext(f"{R}/encoded/{{text}}", ".ids.npy", ".offsets.npy"),
+        multiext(f"{R}/encoded/{{corpus}}/{{text}}", ".ids.npy", ".offsets.npy"),
     log:
-        f"{R}/logs/encode/{{text}}.log",
+        f"{R}/logs/encode/{{corpus}}/{{text}}.log",
     benchmark:
-        f"{R}/benchmarks/encode/{{text}}.tsv"
+        f"{R}/benchmarks/encode/{{corpus}}/{{text}}.tsv"
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -47,7 +42,7 @@ rule encode:
         mem_mb=2000,
         runtime=240,
     params:
-        tokenizer=lambda w: TOKENIZER,
+        tokenizer=lambda w: LAYOUT.tokenizer(config["corpora"][w.corpus]["base"]),
         prefix=lambda w, output: output[0].removesuffix(".ids.npy"),
         code=code_version("encode"),
     shell:

@@ -5,13 +5,13 @@ rule train:
     input:
         pairs=lambda w: [
             path
-            for prefix in training_data(w.direction, w.data)
+            for prefix in LAYOUT.training_data(w.direction, w.data)
             for path in encoded_files(prefix)
         ],
-        dev=lambda w: encoded_files(encoded(w.direction, "dev", 0)),
-        reference=lambda w: text(w.direction, "dev", 1),
-        tokenizer=built(TOKENIZER),
-        pretrained=lambda w: built(MLM) if PRETRAINED[w.system] else [],
+        dev=lambda w: encoded_files(LAYOUT.encoded(w.direction, "dev", 0)),
+        reference=lambda w: LAYOUT.text(w.direction, "dev", 1),
+        tokenizer=lambda w: built(tokenizer(w.direction)),
+        pretrained=lambda w: built(mlm(w.direction)) if PRETRAINED[w.system] else [],
     output:
         model=directory(f"{RUN}/model"),
         record=f"{RUN}/run.json",
@@ -31,10 +31,10 @@ rule train:
     params:
         flags=training_flags,
         folder=lambda w, output: Path(output.record).parent,
-        source=lambda w: training_data(w.direction, w.data)[0],
-        target=lambda w: training_data(w.direction, w.data)[1],
-        dev=lambda w: encoded(w.direction, "dev", 0),
-        tokenizer=lambda w: TOKENIZER,
+        source=lambda w: LAYOUT.training_data(w.direction, w.data)[0],
+        target=lambda w: LAYOUT.training_data(w.direction, w.data)[1],
+        dev=lambda w: LAYOUT.encoded(w.direction, "dev", 0),
+        tokenizer=lambda w: tokenizer(w.direction),
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
         "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"

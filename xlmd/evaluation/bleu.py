@@ -1,5 +1,6 @@
 """BLEU in the variants that published NAT results use, each with sacreBLEU's signature (paper §3.1, "Datasets")."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from xlmd.files import read_lines, write_json
 
 # sacreBLEU's tokenizer for text of a language whose words 13a cannot find.
 TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh", "km": "char", "lo": "char", "my": "char", "th": "char"}
+
+# Table 7's ranges of reference lengths, each named by its shortest.
+BUCKETS = (1, 10, 20, 30, 40)
 
 
 def score(
@@ -34,8 +38,9 @@ def score(
     tokenizer for the detokenised score, by default chosen by language.
 
     The result holds, in per cent, `bleu` (case-sensitive BLEU of the Moses tokens, the figure of the tables),
-    `bleu_compound_split`, `sacrebleu` (detokenised text against raw references), `chrf`, `copy_bleu` (or null), and
-    `counts`. Raises UserError if the files' line counts differ, a file is empty or the tokenizer is not to be had.
+    `bleu_compound_split`, `sacrebleu` (detokenised text against raw references), `chrf`, `copy_bleu` (or null),
+    `buckets` (`bleu` and number of sentences of each range of reference lengths, named by its shortest), and `counts`.
+    Raises UserError if the files' line counts differ, a file is empty or the tokenizer is not to be had.
     """
     hypothesis_lines, reference_lines, raw_lines = map(read_lines, (hypotheses, references, raw_references))
     _check_parallel(references, reference_lines, hypotheses, hypothesis_lines)
@@ -55,6 +60,7 @@ def score(
         "sacrebleu": _summary(_detokenized_metric(language, tokenizer), detokenized, raw_lines),
         "chrf": _summary(CHRF(), detokenized, raw_lines),
         "copy_bleu": _moses_bleu(source_lines, reference_lines) if source_lines else None,
+        "buckets": _buckets(hypothesis_lines, reference_lines),
         "counts": {
             "sentences": len(reference_lines),
             "hypothesis_tokens": sum(len(line.split()) for line in hypothesis_lines),
@@ -73,6 +79,17 @@ def split_compounds(line: str) -> str:
     is split once.
     """
     return re.sub(r"(\S)-(\S)", r"\1 ##AT##-##AT## \2", line, flags=re.ASCII)
+
+
+def _buckets(hypotheses: list[str], references: list[str]) -> dict[str, Any]:
+    """BLEU by the length of the reference in Moses tokens (Table 7)."""
+    pairs = list(zip(hypotheses, references, strict=True))
+    buckets = {}
+    for low, high in zip(BUCKETS, [*BUCKETS[1:], math.inf], strict=True):
+        inside = [(own, reference) for own, reference in pairs if low <= len(reference.split()) < high]
+        figures = _moses_bleu(*map(list, zip(*inside, strict=True))) if inside else {"score": None}
+        buckets[str(low)] = {"score": figures["score"], "sentences": len(inside)}
+    return buckets
 
 
 def _check_parallel(reference: str | Path, expected: list[str], path: str | Path, lines: list[str]) -> None:

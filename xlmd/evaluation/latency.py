@@ -67,11 +67,6 @@ def measure(
                 bar.update()
 
     return {
-        "unit": "ms/sentence",
-        "batch_size": 1,
-        "sentences": len(sources),
-        "warmup_sentences": warmup,
-        "runs": runs,
         "translation": _statistics(translation),
         "tokenisation": None if texts is None else _statistics(tokenisation),
         "text_to_text": None if texts is None else _statistics(translation + tokenisation),

@@ -1,34 +1,42 @@
 """Captions: what a reader must know to read a table of measured figures rightly."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from xlmd.reporting.results import PAPER_LAYERS, Index, Result, timed_on
+from xlmd.grid import OURS
+from xlmd.reporting.results import PAPER_LAYERS, Result
 
 
-def caption(index: Index) -> list[str]:
-    """Notes on scale, corpora, what M means, BLEU signature, latency protocol, hardware and seeds."""
-    scored = [result for result in index.results if result.score]
-    timed = timed_on(index.results, index.latency_direction)
-    seeds = ", ".join(map(str, index.seeds)) + ("" if len(index.seeds) == 1 else " (means over them)")
+def caption(
+    scale: dict[str, str],
+    results: Sequence[Result],
+    timings: dict[str, Any],
+    corpora: list[dict[str, Any]],
+    metrics: Iterable[str] = ("bleu",),
+) -> list[str]:
+    """Notes on scale, corpora, what M means, BLEU signatures, latency protocol, hardware and seeds.
+
+    timings: a table's latency file, or {} where it shows no speed. corpora: of each `corpus`, `pair` and `split` what
+    cleaning counted. metrics: the scores shown ("bleu", "sacrebleu").
+    """
+    seeds = sorted({result.record["seed"] for result in results})
     return [
-        _scale(index),
-        *_corpora(index.corpora),
-        *_depth(index.results),
-        *(_bleu(scored) if scored else []),
-        *(_latency(timed, index.latency_direction) if timed else []),
-        f"Seeds: {seeds}.",
+        _scale(scale),
+        *_corpora(corpora),
+        *_depth(results),
+        *(_bleu(results, metrics) if results else []),
+        *(_latency(timings) if timings.get("cells") else []),
+        f"Seeds: {', '.join(map(str, seeds))}{'' if len(seeds) < 2 else ' (mean ± standard deviation over them)'}.",
     ]
 
 
-def _scale(index: Index) -> str:
-    name, description = index.scale.get("name", "unnamed"), index.scale.get("description", "")
+def _scale(scale: dict[str, str]) -> str:
     return (
-        f"Scale: **{name}**. {description} Columns named *paper* quote the paper's figures at its own scale; unless "
-        "this scale is the paper's, measured figures cannot be compared with them in absolute value."
-    ).replace("  ", " ")
+        f"Scale: **{scale['name']}**. {scale['description']}. Columns named *paper* quote the paper's figures at its "
+        "own scale; unless this scale is the paper's, measured figures cannot be compared with them in absolute value."
+    )
 
 
 def _corpora(splits: list[dict[str, Any]]) -> list[str]:
@@ -40,8 +48,8 @@ def _corpora(splits: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _depth(results: list[Result]) -> list[str]:
-    depths = {(result.setting("M"), result.setting("layers")) for result in results if result.system == "xlmd"}
+def _depth(results: Sequence[Result]) -> list[str]:
+    depths = {(r.settings["M"], r.settings["layers"]) for r in results if r.point.system == OURS}
     if not depths:
         return []
     pairs = ", ".join(f"M={Fraction(m * PAPER_LAYERS, layers)} is M={m} of {layers}" for m, layers in sorted(depths))
@@ -51,33 +59,32 @@ def _depth(results: list[Result]) -> list[str]:
     ]
 
 
-def _bleu(scored: list[Result]) -> list[str]:
-    signatures = _listed(f"`{result.score['bleu']['signature']}`" for result in scored)
-    notes = [f"BLEU: case-sensitive, of Moses tokens, by sacreBLEU: {signatures}."]
-    copies = _listed(
-        f"{result.direction} {result.score['copy_bleu']['score']:.2f}" for result in scored if result.score["copy_bleu"]
-    )
+def _bleu(results: Sequence[Result], metrics: Iterable[str]) -> list[str]:
+    names = {
+        "bleu": "BLEU: case-sensitive, of Moses tokens, by sacreBLEU",
+        "sacrebleu": "sacreBLEU of detokenised text",
+    }
+    notes = []
+    for metric in metrics:
+        signatures = (f"`{result.score[metric]['signature']}`" for result in results)
+        notes.append(f"{names[metric]}: {_listed(signatures)}.")
+    copies = {r.point.direction: r.score["copy_bleu"] for r in results if r.score["copy_bleu"]}
     if copies:
-        notes.append(f"BLEU of the source copied unchanged: {copies}.")
+        listed = ", ".join(f"{direction} {score['score']:.2f}" for direction, score in copies.items())
+        notes.append(f"BLEU of the source copied unchanged: {listed}.")
     return notes
 
 
-def _latency(timed: list[Result], direction: str) -> list[str]:
-    protocols = _listed(
-        f"{result.latency['sentences']} sentences in {result.latency['runs']} runs after "
-        f"{result.latency['warmup_sentences']} warm-up sentences"
-        for result in timed
-    )
-    machines = _listed(_machine(result.latency.get("hardware") or {}) for result in timed)
+def _latency(timings: dict[str, Any]) -> list[str]:
+    hardware = timings["hardware"]
     return [
-        f"Speed-up: mean latency of the Transformer in transformers over that of the system, on the {direction} test "
-        f"set, one sentence at a time ({protocols}), subword ids in and out: no tokenisation.",
-        f"Hardware of the timings: {machines}.",
+        f"Speed-up: mean latency of the Transformer in transformers over that of the system, on the "
+        f"{timings['direction']} test set, one sentence at a time ({timings['sentences']} sentences in "
+        f"{timings['runs']} runs after {timings['warmup_sentences']} warm-up sentences), all systems side by side in "
+        "one job, subword ids in and out: no tokenisation.",
+        f"Hardware of the timings: {hardware.get('gpu') or hardware.get('cpu') or 'unknown'}, "
+        f"{hardware.get('threads') or 'unknown'} threads.",
     ]
-
-
-def _machine(hardware: dict[str, Any]) -> str:
-    return f"{hardware.get('gpu') or hardware.get('cpu') or 'unknown'}, {hardware.get('threads') or 'unknown'} threads"
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from xlmd.errors import UserError
 from xlmd.files import read_json, write_json
 from xlmd.record import environment, now
-from xlmd.reporting.results import Index
+from xlmd.reporting.results import Result
 from xlmd.reporting.tables import Table
 
 
-def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out: str | Path) -> dict[str, Any]:
+def provenance(
+    tables: Sequence[Table],
+    results: Sequence[Result],
+    *,
+    config: dict[str, Any],
+    corpora: list[dict[str, Any]],
+    out: str | Path,
+) -> dict[str, Any]:
     """Write to `out` what `tables` were made with and, for each measured cell, the run and files it comes from.
 
     Each entry of `cells` names its table, row (the values of the table's key columns) and column, the value as printed
@@ -23,7 +27,7 @@ def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out
     translations that a run learnt from. `started` is when the first of all runs began.
     Raises UserError if a record is missing or malformed.
     """
-    runs = {run: read_json(Path(run) / "run.json") for run in index.runs()}
+    runs = {str(result.run): result.record for result in results}
     distillation = {}
     for run in list(runs.values()):
         for folder in {Path(file).parent for file in run.get("inputs", {})}:
@@ -32,11 +36,11 @@ def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out
             if (folder / "distillation.json").exists():
                 distillation[run["description"]["direction"]] = read_json(folder / "distillation.json")
     record = {
-        "scale": index.scale,
-        "config": _read_config(config),
-        "corpora": index.corpora,
+        "scale": config["scale"],
+        "config": config,
+        "corpora": corpora,
         "distillation": distillation,
-        "seeds": index.seeds,
+        "seeds": sorted({result.record["seed"] for result in results}),
         "started": min((run["started"] for run in runs.values()), default=None),
         "finished": now(),
         "environment": environment(),
@@ -47,6 +51,7 @@ def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out
                 "column": column,
                 "value": text,
                 "exact": cell.value,
+                "deviation": cell.deviation,
                 "origins": list(cell.origins),
             }
             for table in tables
@@ -56,12 +61,3 @@ def provenance(tables: Sequence[Table], index: Index, *, config: str | Path, out
     }
     write_json(out, record)
     return record
-
-
-def _read_config(path: str | Path) -> Any:
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error

@@ -1,109 +1,108 @@
-"""The index of results that a table is made from: which run, score and latency file belong to which system."""
+"""Results: what the decodings of trained runs gave, read from where the workflow left them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.files import read_json
+from xlmd.files import read_json, read_lines
+from xlmd.grid import BASELINE, OURS, Point
 
 PAPER_LAYERS = 12
 
 
 @dataclass(frozen=True)
 class Result:
-    """One decoding of one trained run.
+    """One decoding of one trained run. record: the run's own (run.json). latency: its times in a table's job."""
 
-    settings and decoding are the options that tell systems of a table apart: `M` and `layers` of XLM-D,
-    `encoder_layers`, `decoder_layers` and `beam` of the Transformer, `iterations`, `engine`.
-    """
-
-    system: str
-    direction: str
-    run: str
-    settings: dict[str, Any]
-    decoding: dict[str, Any]
-    seed: int
-    score_json: str | None = None
-    latency_json: str | None = None
+    point: Point
+    run: Path
+    folder: Path
+    record: dict[str, Any]
+    latency: dict[str, Any] | None = None
+    latency_file: Path | None = None
 
     @cached_property
-    def score(self) -> dict[str, Any] | None:
-        return read_json(self.score_json) if self.score_json else None
+    def score(self) -> dict[str, Any]:
+        return read_json(self.folder / "test.score.json")
 
     @cached_property
-    def latency(self) -> dict[str, Any] | None:
-        return read_json(self.latency_json) if self.latency_json else None
+    def translations(self) -> list[str]:
+        """Moses-tokenised translations of the test set."""
+        return read_lines(self.folder / "test.txt")
 
-    def setting(self, name: str) -> Any:
-        """An entry of settings or decoding. Raises UserError naming the run if it is missing."""
-        options = {**self.settings, **self.decoding}
-        if name not in options:
-            raise UserError(f"results index: {self.system} run {self.run} has no {name!r} in settings or decoding")
-        return options[name]
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the system, with the depth of its model."""
+        return self.record["description"]["settings"]
+
+    @property
+    def depth(self) -> int:
+        """XLM-D's M of the paper's 12 layers that is nearest to the fraction of the depth that was trained here."""
+        return round(Fraction(self.settings["M"] * PAPER_LAYERS, self.settings["layers"]))
+
+    @property
+    def row(self) -> str:
+        """The system as the paper prints it."""
+        if self.point.system == OURS:
+            if not self.settings["add_and_scale"]:
+                return "XLM-D with LT only" + (f" (M={self.depth})" if self.depth else "")
+            return f"XLM-D (M={self.depth})"
+        names = {BASELINE: "Transformer", "cmlm": "CMLM"}
+        if self.point.system not in names:
+            raise UserError(f"{self.run}: system {self.point.system!r} has no row in the paper's tables")
+        engine = dict(self.point.decoding).get("engine", "transformers")
+        return names[self.point.system] + (" (CTranslate2)" if engine == "ctranslate2" else "")
+
+    @property
+    def iterations(self) -> str:
+        return "N" if self.point.system == BASELINE else str(dict(self.point.decoding)["iterations"])
+
+    @property
+    def name(self) -> str:
+        """Row and iterations in a few words."""
+        return self.row if self.iterations == "N" else f"{self.row}, {self.iterations} iterations"
+
+    @property
+    def measured_as(self) -> str:
+        """What was measured, in a few words."""
+        settings = self.settings
+        if self.point.system == OURS:
+            return f"M={settings['M']} of {settings['layers']} layers"
+        layers = f"{settings['encoder_layers']}+{settings['decoder_layers']} layers"
+        beam = dict(self.point.decoding).get("beam")
+        return layers + (f", beam {beam}" if beam else "")
 
     def origin(self, role: str = "result") -> dict[str, Any]:
         """Where this result's figures come from, for provenance."""
         return {
             "role": role,
-            "run": self.run,
-            "score": self.score_json,
-            "latency": self.latency_json,
-            "direction": self.direction,
-            "seed": self.seed,
-            "settings": self.settings,
-            "decoding": self.decoding,
+            "run": str(self.run),
+            "decoding": str(self.folder),
+            "latency": str(self.latency_file) if self.latency else None,
+            "direction": self.point.direction,
+            "seed": self.record["seed"],
         }
 
 
-@dataclass(frozen=True)
-class Index:
-    """All results of a table.
+class Results:
+    """All results below a folder of the workflow. latency: the file of one table's timings."""
 
-    latency_direction: the one direction that latency and speed-up are taken from. scale: its name and one sentence
-    about it. corpora: for each `corpus`, `pair` and `split` what cleaning counted, at least the pairs `kept`.
-    """
+    def __init__(self, root: str | Path, latency: str | Path | None = None) -> None:
+        self.root = Path(root)
+        self.latency_file = Path(latency) if latency else None
+        self.timings = read_json(latency) if latency else {"cells": {}}
+        self._records: dict[Path, dict[str, Any]] = {}
 
-    latency_direction: str
-    results: list[Result]
-    scale: dict[str, str] = field(default_factory=dict)
-    corpora: list[dict[str, Any]] = field(default_factory=list)
+    def __getitem__(self, point: Point) -> Result:
+        """A point's result. Raises UserError if its run was not trained."""
+        run, folder = self.root / "runs" / point.run, self.root / "runs" / point.path
+        if run not in self._records:
+            self._records[run] = read_json(run / "run.json")
+        return Result(point, run, folder, self._records[run], self.timings["cells"].get(point.path), self.latency_file)
 
-    @property
-    def seeds(self) -> list[int]:
-        return sorted({result.seed for result in self.results})
-
-    def runs(self) -> list[str]:
-        """The run folders, each once, in the index's order."""
-        return list(dict.fromkeys(result.run for result in self.results))
-
-
-def read_index(path: str | Path) -> Index:
-    """Read a results index. Raises UserError naming the file, the result's number and the key at fault."""
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected an object with latency_direction and results")
-    entries = content.pop("results", None)
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: 'results' must be a list")
-    results = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            results.append(Result(**entry))
-        except TypeError as error:
-            raise UserError(f"{path}, result {number}: {_plain(error)}") from error
-    try:
-        return Index(results=results, **content)
-    except TypeError as error:
-        raise UserError(f"{path}: {_plain(error)}") from error
-
-
-def timed_on(results: list[Result], direction: str) -> list[Result]:
-    """Those results that were timed on `direction`."""
-    return [result for result in results if result.direction == direction and result.latency]
-
-
-def _plain(error: TypeError) -> str:
-    """The message of a call with wrong arguments, without the name of the Python function."""
-    return str(error).partition("() ")[2] or str(error)
+    def all(self, points: Iterable[Point]) -> list[Result]:
+        return [self[point] for point in points]

@@ -1,0 +1,122 @@
+"""Figure 2: BLEU (a) and speed-up (b) against the number of iterations, one line for each M."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from xlmd.grid import cells, timed
+from xlmd.reporting.figures import STYLES, save
+from xlmd.reporting.grid_tables import metric_of, speeds
+from xlmd.reporting.make import read_config
+from xlmd.reporting.paper import read_paper
+from xlmd.reporting.provenance import provenance
+from xlmd.reporting.results import Results
+from xlmd.reporting.tables import Column, Measured, Table, write_csv
+
+# Tables 1 and 2 hold the points of Figure 2 that the paper gives as numbers.
+PAPER_POINTS = ("XLM-D (M=0)", "XLM-D (M=6)")
+
+
+def figure2(
+    *,
+    config: str | Path,
+    papers: Sequence[str | Path],
+    latency: str | Path,
+    out: Sequence[str | Path],
+    out_csv: str | Path,
+    out_provenance: str | Path,
+) -> None:
+    """Draw Figure 2 to each path of `out`, with its points as CSV and their provenance.
+
+    config: the resolved configuration. papers: the paper's tables that hold points of its own figure (CSV). Bars show
+    the standard deviation over seeds (a) and over timing runs (b).
+    """
+    settings = read_config(config)
+    results = Results(settings["results"], latency)
+    fast = speeds(results, timed(settings, "figure2"))
+    points: dict[tuple[str, str], list] = defaultdict(list)
+    for cell in cells(settings, "figure2"):
+        result = results[cell.point]
+        points[result.row, result.iterations].append(result)
+    table = Table("figure2", "Figure 2", _COLUMNS, ("system", "iterations"))
+    lines: dict[str, list[tuple[int, Measured, Measured, float]]] = defaultdict(list)
+    for (system, iterations), found in points.items():
+        scores = [result.score[metric_of(result.point.direction)]["score"] for result in found]
+        score = Measured.mean(scores, [result.origin() for result in found])
+        times = [result.latency["translation"]["run_means"] for result in found if result.latency][0]
+        speed = fast[system, iterations]
+        spread = speed.value * stdev(times) / fmean(times) if len(times) > 1 else 0.0
+        lines[system].append((int(iterations), score, speed, spread))
+        measured = {"system": system, "iterations": iterations, "measured_as": found[0].measured_as}
+        table.rows.append(measured | {"bleu": score, "speedup": speed})
+    _draw(lines, _paper_lines(papers, settings["grid"]["analysis"]), settings, out)
+    write_csv(out_csv, table)
+    shown = results.all(dict.fromkeys([cell.point for cell in cells(settings, "figure2")]))
+    provenance(
+        [table],
+        [*shown, *results.all(timed(settings, "figure2"))],
+        config=settings,
+        corpora=[],
+        out=out_provenance,
+    )
+
+
+_COLUMNS = [
+    Column("system", "System"),
+    Column("measured_as", "Measured as"),
+    Column("iterations", "Iter."),
+    Column("bleu", "BLEU", 2),
+    Column("speedup", "Speed-up", 2),
+]
+
+
+def _paper_lines(papers: Sequence[str | Path], direction: str) -> dict[str, list[tuple[int, float, float]]]:
+    """(iterations, BLEU, speed-up) that the paper prints for each system of Figure 2."""
+    lines = defaultdict(list)
+    for row in [row for path in papers for row in read_paper(path)]:
+        if row["system"] in PAPER_POINTS and row.get(direction):
+            lines[row["system"]].append((int(row["iterations"]), float(row[direction]), float(row["speedup"])))
+    return {system: sorted(points) for system, points in lines.items()}
+
+
+def _draw(lines, paper, settings, out) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8))
+    theirs = left.twinx()
+    for style, (system, points) in zip(STYLES, lines.items(), strict=False):
+        iterations, scores, fast, spreads = zip(*sorted(points, key=lambda point: point[0]), strict=True)
+        own = {"label": f"{system}, measured", "markersize": 5, "linewidth": 1.4, "capsize": 3} | style
+        left.errorbar(iterations, [s.value for s in scores], yerr=[s.deviation or 0.0 for s in scores], **own)
+        right.errorbar(iterations, [s.value for s in fast], yerr=spreads, **own)
+    for marker, (system, points) in zip("ov", paper.items(), strict=False):
+        iterations, scores, fast = zip(*points, strict=True)
+        quoted = {"color": "0.55", "linestyle": (0, (1, 1)), "marker": marker, "markersize": 4, "linewidth": 0.9}
+        quoted |= {"markerfacecolor": "white", "label": f"{system}, paper"}
+        theirs.plot(iterations, scores, **quoted)
+        right.plot(iterations, fast, **quoted)
+    _dress(left, f"(a) BLEU, {settings['grid']['analysis']}", "BLEU, measured")
+    _dress(right, "(b) Speed-up over the Transformer", "speed-up")
+    if paper:
+        theirs.set_ylabel("BLEU, the paper's (its own scale)", fontsize=8, color="0.4")
+        theirs.tick_params(labelsize=8, colors="0.4")
+    else:
+        theirs.set_axis_off()
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncol=3, fontsize=8, bbox_to_anchor=(0.5, -0.14))
+    figure.suptitle(f"Scale: {settings['scale']['name']}", fontsize=9)
+    figure.tight_layout()
+    save(figure, *out)
+    plt.close(figure)
+
+
+def _dress(axes: Axes, heading: str, label: str) -> None:
+    axes.set_title(heading, fontsize=10)
+    axes.set_xlabel("iterations", fontsize=8)
+    axes.set_ylabel(label, fontsize=8)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)

@@ -1,0 +1,79 @@
+"""Makes one table of the paper from the results of the workflow, with the record of where each cell comes from."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlmd.errors import UserError
+from xlmd.files import read_json
+from xlmd.grid import WITH_SPEED, Cell, cells, timed
+from xlmd.reporting.caption import caption
+from xlmd.reporting.case_study import case_table
+from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, metric_of, score_table
+from xlmd.reporting.paper import read_paper
+from xlmd.reporting.provenance import provenance
+from xlmd.reporting.results import Results
+from xlmd.reporting.tables import Table, write_csv, write_latex, write_markdown
+
+
+def make(
+    name: str,
+    *,
+    config: str | Path,
+    paper: str | Path | None,
+    latency: str | Path | None,
+    corpora: list[str],
+    out_csv: str | Path,
+    out_md: str | Path,
+    out_tex: str | Path,
+    out_provenance: str | Path,
+) -> Table:
+    """Write a table ("table1" … "table11") as CSV, Markdown and LaTeX, and its provenance.
+
+    config: the resolved configuration (YAML); it says what the table shows and where the results lie. paper: the table
+    as the paper prints it (CSV); Table 11 has none. latency: the table's timings, if it shows speeds. corpora: the
+    counts that cleaning wrote, one JSON a pair and split. Raises UserError if a file is missing or malformed, or two
+    runs claim one cell.
+    """
+    settings = read_config(config)
+    shown, points = cells(settings, name), timed(settings, name)
+    results = Results(settings["results"], latency if name in WITH_SPEED else None)
+    splits = counts(corpora)
+    scored = list({cell.point: results[cell.point] for cell in shown}.values())
+    if name == "table11":
+        table = case_table(name, shown, results, settings)
+    elif name == "table7":
+        table = bucket_table(name, shown, results, read_paper(paper))
+    else:
+        table = grid_table(name, shown, results, points, read_paper(paper))
+    table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
+    tables = [table, *([latency_table(name, results, points)] if points else []), score_table(name, scored)]
+    write_csv(out_csv, table)
+    write_markdown(out_md, tables)
+    write_latex(out_tex, table)
+    provenance(tables, [*scored, *results.all(points)], config=settings, corpora=splits, out=out_provenance)
+    return table
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The resolved configuration. Raises UserError naming the file if it cannot be read."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+
+
+def counts(corpora: list[str]) -> list[dict[str, Any]]:
+    """What cleaning counted in each split, with the names that its path carries."""
+    found = []
+    for path in map(Path, corpora):
+        names = {"corpus": path.parent.parent.name, "pair": path.parent.name, "split": path.stem}
+        found.append(names | read_json(path))
+    return found
+
+
+def _metrics(shown: list[Cell]) -> list[str]:
+    return list(dict.fromkeys(metric_of(cell.point.direction) for cell in shown))

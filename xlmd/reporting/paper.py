@@ -1,0 +1,50 @@
+"""The paper's own tables, as printed."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from xlmd.errors import UserError
+
+TITLES = {
+    "table1": "Iterative systems",
+    "table2": "Single-step systems",
+    "table3": "Further language pairs",
+    "table4": "Original and distilled training data",
+    "table5": "Upsampling ratio s",
+    "table6": "Pre-trained and reset parameters",
+    "table7": "BLEU by the length of the reference",
+    "table8": "Latency of a single step",
+    "table9": "Static and dynamic blocks",
+    "table10": "Pre-training models",
+    "table11": "Case study",
+    "figure2": "BLEU and speed-up against iterations for several M",
+}
+
+# What names a row, or says what it is; every other column holds figures.
+_NAMES = ("group", "system", "citation", "iterations", "min_length", "max_length", "speedup")
+
+
+def title(name: str) -> str:
+    """ "Table 1: Iterative systems"."""
+    kind, number = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return f"{kind.capitalize()} {number}: {TITLES[name]}"
+
+
+def read_paper(path: str | Path) -> list[dict[str, str | None]]:
+    """The rows of one of the paper's tables, every cell as printed there and None for its dashes.
+
+    Raises UserError naming the file if it cannot be read or has no column of iterations.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    if not {"iterations", "min_length"} & set(frame.columns):
+        raise UserError(f"{path}: missing column iterations")
+    return [{name: value or None for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def figure_columns(rows: list[dict[str, str | None]]) -> list[str]:
+    """The columns of figures other than speeds, in the paper's order."""
+    return [name for name in (rows[0] if rows else {}) if name not in _NAMES]
