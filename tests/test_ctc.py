@@ -302,6 +302,7 @@ def test_an_empty_batch_gives_empty_results():
     case = problem(2, 4, 2, 5, ragged=False)
     empty = Problem(*[tensor[:0] for tensor in case.arguments])
     assert [len(value) for value in results(empty)] == [0] * 5
+    assert [float(ctc_loss(*empty.arguments, reduction=reduction)) for reduction in ("sum", "mean")] == [0, 0]
 
 
 @both_precisions
@@ -345,9 +346,27 @@ def test_a_nan_or_infinity_shows_in_its_own_sentence_only(dtype, value):
     case.log_probs[1, 3, case.targets[1, 0]] = value
     assert ctc_loss(*case.arguments, reduction="none").isfinite().tolist() == [True, False, True]
     assert gradient_of(case).isfinite().all(2).all(1).tolist() == [True, False, True]
-    if math.isnan(value):
-        best = ctc_best_path(*case.arguments)
-        assert best.score.isnan().tolist() == [False, True, False] and best.states[1].eq(-1).all()
+    best = ctc_best_path(*case.arguments)
+    assert best.score.isnan().tolist() == [False, True, False] and best.states[1].eq(-1).all()
+    rows = primitives.row_logsumexp(case.log_probs.flatten(0, 1))
+    assert rows.isnan().nonzero().tolist() == [[6 + 3]]
+
+
+@pytest.mark.parametrize("scale", [4e8, 1e12, 1e20])
+def test_wherever_the_loss_is_finite_so_is_the_gradient_however_large_the_scores(scale):
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn(64, 12, 6, generator=generator) * scale
+    targets = torch.randint(1, 6, (64, 3), generator=generator)
+    case = Problem(scores, targets, torch.full((64,), 12), torch.full((64,), 3))
+    assert ctc_loss(*case.arguments, reduction="none").isfinite().all()
+    torch.testing.assert_close(gradient_of(case).sum(2), -torch.ones(64, 12), atol=1e-6, rtol=0)
+
+
+def test_large_scores_over_many_positions_keep_their_posteriors():
+    case = problem(4, 2000, 30, 6, seed=20, ragged=False)
+    case = Problem(torch.randn(4, 2000, 6, generator=torch.Generator().manual_seed(20)) * 1e6, *case.rest)
+    exact = Problem(case.log_probs.double(), *case.rest)
+    torch.testing.assert_close(gradient_of(case).double(), gradient_of(exact), atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize("labels", [256, 1030])
@@ -472,7 +491,8 @@ def test_unvalidated_bad_lengths_and_labels_give_nan_to_their_sentences_only(dty
     assert loss.isnan().tolist() == [True] * 5 + [False] and loss[5] == expected[5]
     best = ctc_best_path(*case.arguments, validate=False)
     assert best.score.isnan().tolist() == [True] * 5 + [False] and best.states[:5].eq(-1).all()
-    assert gradient_of(case, validate=False)[5].isfinite().all()
+    gradient = gradient_of(case, validate=False)
+    assert gradient[:5].isnan().all() and gradient[5].isfinite().all()
 
 
 def test_feasibility_counts_only_repeats_within_the_target():
@@ -498,6 +518,7 @@ def test_the_operators_pass_opcheck(dtype, by_state):
     options = (observed, 0, by_state, True, True, True)
     arguments = (case.log_probs.requires_grad_(), *case.rest, *options)
     torch.library.opcheck(torch.ops.xlmd.ctc_loss, arguments)
+    torch.library.opcheck(torch.ops.xlmd.ctc_loss, (case.log_probs.detach(), *arguments[1:-2], False, False))
     best = (case.log_probs.detach(), *case.rest, None, 0, True)
     torch.library.opcheck(torch.ops.xlmd.ctc_best_states, best)
 
@@ -522,3 +543,14 @@ def test_a_build_without_cuda_sends_cuda_tensors_to_torch_with_one_warning(monke
     with caplog.at_level(logging.WARNING):
         assert not primitives._is_native(on_cuda) and not primitives._is_native(on_cuda)
     assert len(caplog.records) == 1 and "built without CUDA" in caplog.text
+
+
+def test_a_gpu_too_old_for_the_kernels_is_sent_to_torch_with_one_warning(monkeypatch, caplog):
+    on_cuda = SimpleNamespace(dtype=torch.float32, is_cuda=True, device="cuda:0")
+    monkeypatch.setattr(primitives, "native", SimpleNamespace(cuda_built=True))
+    primitives._warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        for capability, native in (((7, 5), False), ((7, 5), False), ((8, 0), True), ((10, 0), True)):
+            monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+            assert primitives._is_native(on_cuda) == native
+    assert len(caplog.records) == 1 and "compute capability 7.5, 8.0 is needed" in caplog.text

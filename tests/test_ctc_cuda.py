@@ -97,8 +97,91 @@ def test_bad_lengths_and_labels_give_nan_and_read_nothing_outside():
     loss = ctc_loss(*case.arguments, reduction="none")
     assert loss.isnan().tolist() == [True] * 5 + [False] and loss[5] == expected[5]
     assert ctc_best_path(*case.arguments).score.isnan().tolist() == [True] * 5 + [False]
-    with pytest.raises(ValueError, match=r"targets\[0, 1\] is 99"):
+    with pytest.raises(ValueError, match=r"input_lengths\[2\] is 1000"):
         ctc_loss(*case.arguments, validate=True)
+
+
+@pytest.mark.parametrize("mode", ["rows", "vocab"])
+def test_the_nan_of_a_bad_length_reaches_the_gradients(mode):
+    case = on_gpu(problem(3, 6, 2, 9, seed=10, ragged=False))
+    case.input_lengths[1] = -1
+    hidden = torch.randn(3, 6, 4, device="cuda", requires_grad=True)
+    weight = torch.randn(9, 4, device="cuda", requires_grad=True)
+    loss = linear_ctc_loss(hidden, weight, *case.rest, mode=mode)
+    for_hidden, for_weight = torch.autograd.grad(loss, (hidden, weight))
+    assert for_hidden.isnan().flatten(1).any(1).tolist() == [False, True, False] and for_weight.isnan().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("mode", ["rows", "vocab"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_nothing_in_the_padding_reaches_a_gradient(dtype, mode, value):
+    case = on_gpu(problem(5, 9, 3, 16, seed=19))
+    hidden = torch.randn(5, 9, 8, device="cuda").to(dtype)
+    weight = torch.randn(16, 8, device="cuda").to(dtype).requires_grad_()
+    padding = torch.arange(9, device="cuda") >= case.input_lengths[:, None]
+    found = []
+    for content in (0.0, value):
+        leaf = hidden.masked_fill(padding[:, :, None], content).requires_grad_()
+        loss = linear_ctc_loss(leaf, weight, *case.rest, mode=mode, zero_infinity=True)
+        found.append(torch.autograd.grad(loss, (leaf, weight)))
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b) and a.isfinite().all()
+
+
+@pytest.mark.parametrize("labels", [3, 300])
+@pytest.mark.parametrize("scale", [4e8, 1e12, 1e20])
+def test_wherever_the_loss_is_finite_so_is_the_gradient_however_large_the_scores(labels, scale):
+    length = labels * 2 + 6
+    scores = (torch.randn(16, length, 6, device="cuda") * scale).requires_grad_()
+    targets = torch.randint(1, 6, (16, labels), device="cuda")
+    lengths = torch.full((16,), length, device="cuda"), torch.full((16,), labels, device="cuda")
+    loss = ctc_loss(scores, targets, *lengths, reduction="none")
+    (gradient,) = torch.autograd.grad(loss.sum(), scores)
+    assert loss.isfinite().all()
+    torch.testing.assert_close(gradient.sum(2), -torch.ones_like(gradient[:, :, 0]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("mode", ["rows", "vocab"])
+def test_an_empty_batch_has_a_mean_of_0(dtype, mode):
+    case = on_gpu(problem(1, 4, 2, 5, ragged=False))
+    empty = Problem(*[tensor[:0] for tensor in case.arguments])
+    hidden = torch.zeros(0, 4, 8, device="cuda", dtype=dtype, requires_grad=True)
+    weight = torch.randn(5, 8, device="cuda").to(dtype).requires_grad_()
+    loss = linear_ctc_loss(hidden, weight, *empty.rest, mode=mode)
+    assert float(loss.detach()) == 0 and torch.autograd.grad(loss, weight)[0].eq(0).all()
+
+
+def test_an_infinite_logit_gives_a_best_score_of_nan():
+    case = on_gpu(problem(2, 6, 2, 9, seed=10, ragged=False))
+    case.log_probs[1, 3, case.targets[1, 0]] = math.inf
+    for table in (case.log_probs, case.log_probs.double()):
+        best = ctc_best_path(table, *case.rest)
+        assert best.score.isnan().tolist() == [False, True] and best.states[1].eq(-1).all()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+@pytest.mark.parametrize("columns", [2, 7, 1003])
+def test_rows_may_start_at_any_address(offset, columns):
+    memory = torch.randn(5 * columns + offset, device="cuda")
+    logits = memory[offset:].view(5, columns)
+    expected = logits.double().logsumexp(1)
+    normaliser = primitives.row_logsumexp(logits)
+    torch.testing.assert_close(normaliser.double(), expected, rtol=1e-6, atol=1e-6)
+    wanted = (logits.double() - expected[:, None]).exp()
+    gradient = primitives.softmax_gradient_(
+        logits,
+        normaliser,
+        torch.ones(5, device="cuda"),
+        torch.zeros(5, 1, device="cuda"),
+        torch.zeros(5, 1, device="cuda"),
+        torch.full((1, 1), -1, device="cuda"),
+        torch.zeros(5, dtype=torch.int64, device="cuda"),
+        0,
+        torch.float32,
+    )
+    torch.testing.assert_close(gradient.double(), wanted, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

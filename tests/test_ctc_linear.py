@@ -1,13 +1,22 @@
 """Cut CTC: the same numbers as projecting everything first, in every mode, dtype and way of training."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from ctc_cases import Problem, problem
 
-from xlmd.ctc import ctc_best_path, ctc_feasible, ctc_loss, linear, linear_ctc_best_path, linear_ctc_loss
+from xlmd.ctc import (
+    ctc_best_path,
+    ctc_feasible,
+    ctc_loss,
+    linear,
+    linear_ctc_best_path,
+    linear_ctc_loss,
+    primitives,
+)
 
 MODES = [("rows", None), ("rows", 25), ("vocab", None), ("vocab", 3)]
 modes = pytest.mark.parametrize(("mode", "chunk_rows"), MODES)
@@ -143,6 +152,39 @@ def test_padding_and_the_rest_of_the_batch_do_not_change_a_sentence(mode, chunk_
 
 
 @modes
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nothing_in_the_padding_reaches_a_gradient_where_all_rows_are_projected(monkeypatch, mode, chunk_rows, dtype):
+    # As on CUDA, where lengths stay on the device.
+    case = problem(5, 9, 3, 11, seed=19)
+    hidden, weight, bias = layer(case, 4, dtype=dtype)
+    options = {"bias": bias, "mode": mode, "chunk_rows": chunk_rows, "zero_infinity": True}
+    expected = gradients(linear_ctc_loss(hidden, weight, *case.rest, **options), hidden, weight, bias)
+    padding = torch.arange(9) >= case.input_lengths[:, None]
+    for value in (0.0, math.nan, math.inf):
+        dirty = hidden.detach().masked_fill(padding[:, :, None], value).requires_grad_()
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                linear, "_rows", lambda part, lengths: linear._all_rows(part, torch.arange(9) < lengths[:, None])
+            )
+            loss = linear_ctc_loss(dirty, weight, *case.rest, **options)
+            found = gradients(loss, dirty, weight, bias)
+        for actual, wanted in zip(found, expected, strict=True):
+            torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_row_of_scale_0_has_no_softmax_whatever_its_logits(dtype):
+    logits = torch.tensor([[math.nan, 1, 2], [math.inf, -math.inf, 1], [0, 0, 0]], dtype=dtype)
+    normaliser = torch.tensor([math.nan, math.nan, math.log(3)], dtype=dtype)
+    scale = torch.tensor([0, 0, 1], dtype=dtype)
+    table = (logits[:, :2] - normaliser[:, None]).contiguous()
+    gradient = torch.zeros(3, 2, dtype=dtype)
+    columns, sentence = torch.tensor([[0, 1]]), torch.zeros(3, dtype=torch.int64)
+    result = primitives.softmax_gradient_(logits, normaliser, scale, table, gradient, columns, sentence, 0, dtype)
+    torch.testing.assert_close(result, torch.tensor([[0, 0, 0], [0, 0, 0], [1 / 3] * 3], dtype=dtype))
+
+
+@modes
 def test_an_infeasible_sentence_has_loss_inf_and_no_gradient(mode, chunk_rows):
     case = problem(3, 6, 4, 9, seed=8, ragged=False)
     case.input_lengths[1] = 2
@@ -183,6 +225,57 @@ def test_unvalidated_bad_labels_and_lengths_give_nan_to_their_sentences_only():
     assert linear_ctc_loss(hidden, weight, *case.rest, **options).isnan()
     best = linear_ctc_best_path(hidden, weight, *case.rest, **options)
     assert best.score.isnan().tolist() == [True, True, True, False]
+
+
+@modes
+@pytest.mark.parametrize(("name", "value"), [("input_lengths", -1), ("input_lengths", 99), ("target_lengths", -1)])
+def test_the_nan_of_an_unvalidated_bad_length_reaches_the_gradients(mode, chunk_rows, name, value):
+    case = problem(3, 6, 2, 9, seed=10, ragged=False)
+    getattr(case, name)[1] = value
+    hidden, weight, bias = layer(case, 4)
+    loss = linear_ctc_loss(hidden, weight, *case.rest, bias=bias, mode=mode, chunk_rows=chunk_rows, validate=False)
+    for_hidden, *others = gradients(loss, hidden, weight, bias)
+    assert for_hidden.isnan().flatten(1).any(1).tolist() == [False, True, False]
+    assert all(gradient.isnan().any() for gradient in others)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_infinite_logit_gives_its_sentences_a_best_score_of_nan(dtype):
+    case = problem(2, 6, 2, 9, seed=10, ragged=False)
+    case.targets[:] = torch.tensor([[3, 4], [5, 6]])
+    hidden, weight, bias = layer(case, 4, dtype=dtype)
+    with torch.no_grad():
+        bias[4] = math.inf
+    best = linear_ctc_best_path(hidden, weight, *case.rest, bias=bias)
+    assert best.score.isnan().tolist() == [True, False] and best.states[0].eq(-1).all()
+
+
+@modes
+def test_the_mean_of_an_empty_batch_is_0(mode, chunk_rows):
+    case = problem(1, 4, 2, 5, ragged=False)
+    empty = Problem(*[tensor[:0] for tensor in case.arguments])
+    hidden, weight, bias = layer(empty, 3)
+    loss = linear_ctc_loss(hidden, weight, *empty.rest, bias=bias, mode=mode, chunk_rows=chunk_rows)
+    assert float(loss.detach()) == 0
+    assert all(gradient.eq(0).all() for gradient in gradients(loss, hidden, weight, bias))
+
+
+@modes
+@pytest.mark.parametrize("wide", ["hidden", "weight", "bias"])
+def test_the_widest_of_the_factors_decides_the_precision(mode, chunk_rows, wide):
+    case = problem(4, 8, 3, 9, seed=22, ragged=False)
+    names = ("hidden", "weight", "bias")
+    exact = layer(case, 4, dtype=torch.float64)
+    mixed = [
+        tensor.detach().to(torch.float64 if name == wide else torch.float32).requires_grad_()
+        for name, tensor in zip(names, exact, strict=True)
+    ]
+    loss = linear_ctc_loss(*mixed[:2], *case.rest, bias=mixed[2], mode=mode, chunk_rows=chunk_rows)
+    assert loss.dtype == (torch.float32 if wide == "bias" else torch.float64)
+    expected = linear_ctc_loss(*exact[:2], *case.rest, bias=exact[2])
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
+    for tensor, actual in zip(mixed, gradients(loss, *mixed), strict=True):
+        assert actual.dtype == tensor.dtype
 
 
 @modes
@@ -238,6 +331,28 @@ def test_a_chunk_holds_whole_sentences_and_at_least_one():
     assert [(part.start, part.stop) for part in parts] == [(0, 1), (1, 3), (3, 4), (4, 6)]
 
 
+def test_slices_of_the_vocabulary_are_multiples_of_8_and_cover_it():
+    for vocabulary, rows, chunk_rows in ((250_002, 51_200, 4096), (11, 60, 3), (40, 10, 100), (7, 0, 1), (100, 99, 9)):
+        parts = linear._vocabulary_slices(torch.empty(vocabulary, 1), rows, chunk_rows)
+        assert [number for part in parts for number in range(part.start, part.stop)] == list(range(vocabulary))
+        sizes = {part.stop - part.start for part in parts[:-1]}
+        assert all(size % 8 == 0 for size in sizes) or sizes <= set(range(1, 8))
+
+
+def test_the_default_chunk_on_a_gpu_is_its_share_of_all_memory(monkeypatch):
+    # Of what is free at the moment it would be another order of sums, and other last bits, in every run.
+    weight = SimpleNamespace(shape=(1000, 8), dtype=torch.bfloat16, numel=lambda: 8000, is_cuda=True, device="cuda:0")
+    memory = 16 * 70 * 1000 * 4
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=memory))
+    assert linear._budget_rows(weight) == 70
+
+
+def test_an_empty_batch_needs_no_enlarged_scales():
+    weight = SimpleNamespace(dtype=torch.float16, is_cuda=True)
+    scale, shrink = linear._enlarged(torch.empty(0), weight)
+    assert not scale.numel() and shrink is None
+
+
 # ---- As part of a training loop ------------------------------------------------------------------------------------
 
 
@@ -284,6 +399,24 @@ def test_a_frozen_weight_and_inference_take_no_gradients():
     assert torch.equal(gradients(frozen, hidden)[0], gradients(linear_ctc_loss(hidden, weight, *case.rest), hidden)[0])
     with torch.no_grad():
         assert not linear_ctc_loss(hidden, weight, *case.rest).requires_grad
+
+
+@modes
+@pytest.mark.parametrize("needed", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 1)])
+def test_what_is_frozen_costs_no_products_and_leaves_the_other_gradients_as_they_were(
+    monkeypatch, mode, chunk_rows, needed
+):
+    case = problem(5, 9, 3, 30, seed=23)
+    tensors = layer(case, 6)
+    options = {"mode": mode, "chunk_rows": chunk_rows, "zero_infinity": True}
+    every = gradients(linear_ctc_loss(*tensors[:2], *case.rest, bias=tensors[2], **options), *tensors)
+    for name, used in zip(("_project_back", "_accumulate"), needed, strict=False):
+        if not used:
+            monkeypatch.setattr(linear, name, None)
+    some = [tensor.detach().requires_grad_(bool(need)) for tensor, need in zip(tensors, needed, strict=True)]
+    linear_ctc_loss(*some[:2], *case.rest, bias=some[2], **options).backward()
+    for tensor, need, wanted in zip(some, needed, every, strict=True):
+        assert torch.equal(tensor.grad, wanted) if need else tensor.grad is None
 
 
 class Tied(torch.nn.Module):
@@ -337,20 +470,26 @@ def test_torch_compile_takes_it_into_one_graph(mode):
     torch.testing.assert_close(gradient, model.embedding.weight.grad)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_the_operators_pass_opcheck(with_bias):
+@pytest.mark.parametrize("frozen", ["nothing", "hidden", "weight", "everything"])
+def test_the_operators_pass_opcheck(dtype, with_bias, frozen):
     case = problem(3, 6, 2, 7, seed=18)
-    hidden, weight, bias = layer(case, 4)
-    bias = bias if with_bias else None
+    hidden, weight, bias = layer(case, 4, dtype=dtype)
+    bias = bias.detach().to(linear.accumulation_dtype(weight)).requires_grad_() if with_bias else None
+    for name, tensor in (("hidden", hidden), ("weight", weight), ("bias", bias)):
+        if tensor is not None:
+            tensor.requires_grad_(frozen not in (name, "everything"))
+    needed = [tensor is not None and tensor.requires_grad for tensor in (hidden, weight, bias)]
     observed = torch.full((3, 6), -1)
     lattice = (observed, 0, False, True)
-    scale = torch.ones(3)
+    scale = torch.ones(3, dtype=linear.accumulation_dtype(weight))
     torch.library.opcheck(
         torch.ops.xlmd.linear_ctc_by_rows,
-        (hidden, weight, bias, scale, *case.rest, *lattice, True, 0, True, True),
+        (hidden, weight, bias, scale, *case.rest, *lattice, True, 0, needed, True),
     )
     torch.library.opcheck(
-        torch.ops.xlmd.linear_ctc_by_vocabulary, (hidden, weight, bias, *case.rest, *lattice, 0, True, True)
+        torch.ops.xlmd.linear_ctc_by_vocabulary, (hidden, weight, bias, *case.rest, *lattice, 0, any(needed), True)
     )
     torch.library.opcheck(
         torch.ops.xlmd.linear_ctc_best_states,

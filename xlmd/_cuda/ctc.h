@@ -3,7 +3,11 @@
 // A batch's scores are `table`, rows of `columns` floats: row t of sentence b starts at
 // table + first_rows[b] * row_stride + t * row_stride (in floats). `labels` is (batch, max_labels), label k of sentence b
 // being a column; `observed` is (batch, length) or null, -1 where free, else a column or, with by_state, a lattice state.
-// A sentence whose lengths or labels are out of range gets a NaN and is not read. On CUDA every pointer is a device's.
+// On CUDA every pointer is a device's.
+//
+// Callers answer for the shapes and the blank. Lengths and labels were checked by xlmd/ctc/checks.py; since they address
+// memory, they are checked here once more: a sentence whose own are out of range gets a NaN, and nothing outside the
+// table is read for it.
 #pragma once
 
 #include <cstddef>

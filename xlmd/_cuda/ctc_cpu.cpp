@@ -146,7 +146,7 @@ XLMD_CLONES void read_scores(const Batch& batch, const Group& group, int32_t t, 
     clean(out.blank, (out.blank_stride ? group.max_labels + 1 : 1) * LANES);
 }
 
-// The states of a group at one position, as [state of pair k][lane]; label has a row before the first, always NONE.
+// The states of a group at one position: blanks [max_labels + 1][LANES] and labels [max_labels][LANES].
 struct Row {
     float* blank;
     float* label;
@@ -216,21 +216,20 @@ XLMD_CLONES void flow_backward(int64_t pairs, const int32_t* skip, const Row& ro
     FOR_LANES row.blank[lane] = log2_sum(row.blank[lane], neighbour[lane]);
 }
 
-// Adds this position's emissions to `row`, and computes gamma = 2^(entering + row + shift), unnormalised: each label's,
-// the blanks' sum, and the sum of all. maximum becomes the row's largest value.
-XLMD_CLONES void posteriors(int64_t pairs, const Emissions& emissions, const float* offset, const float* shift,
-                            const Row& row, const Row& entering, float* gamma, float* blank_gamma, float* total,
-                            float* maximum) {
+// Adds this position's emissions to `row`, and computes gamma as 2^(entering + row), relative to the largest of them: each
+// label's, the blanks' sum, and the sum of all, which is at least 1. maximum becomes the row's largest value.
+XLMD_CLONES void posteriors(int64_t pairs, const Emissions& emissions, const float* offset, const Row& row,
+                            const Row& entering, float* gamma, float* blank_gamma, float* total, float* maximum) {
     alignas(64) float highest[LANES];
     alignas(64) float blanks[LANES];
     alignas(64) float labels[LANES];
+    alignas(64) float peak[LANES];
     FOR_LANES {
         const float value = row.blank[pairs * LANES + lane] +
                             (emissions.blank[pairs * emissions.blank_stride + lane] * LOG2_E - offset[lane]);
         row.blank[pairs * LANES + lane] = value;
         highest[lane] = value;
-        blanks[lane] = exp2_or_zero(smaller(entering.blank[pairs * LANES + lane] + value + shift[lane], 60.f));
-        labels[lane] = 0.f;
+        peak[lane] = entering.blank[pairs * LANES + lane] + value;
     }
     for (int64_t k = 0; k < pairs; ++k) {
         const float* blank_emission = emissions.blank + k * emissions.blank_stride;
@@ -239,15 +238,29 @@ XLMD_CLONES void posteriors(int64_t pairs, const Emissions& emissions, const flo
         float* label = row.label + k * LANES;
         const float* entering_blank = entering.blank + k * LANES;
         const float* entering_label = entering.label + k * LANES;
-        float* out = gamma + k * LANES;
         FOR_LANES {
             const float b = blank[lane] + (blank_emission[lane] * LOG2_E - offset[lane]);
             const float l = label[lane] + (label_emission[lane] * LOG2_E - offset[lane]);
             blank[lane] = b;
             label[lane] = l;
             highest[lane] = larger(highest[lane], larger(b, l));
-            blanks[lane] += exp2_or_zero(smaller(entering_blank[lane] + b + shift[lane], 60.f));
-            const float g = exp2_or_zero(smaller(entering_label[lane] + l + shift[lane], 60.f));
+            peak[lane] = larger(peak[lane], larger(entering_blank[lane] + b, entering_label[lane] + l));
+        }
+    }
+    FOR_LANES {
+        const int64_t last = pairs * LANES + lane;
+        blanks[lane] = exp2_or_zero(entering.blank[last] + row.blank[last] - peak[lane]);
+        labels[lane] = 0.f;
+    }
+    for (int64_t k = 0; k < pairs; ++k) {
+        const float* blank = row.blank + k * LANES;
+        const float* label = row.label + k * LANES;
+        const float* entering_blank = entering.blank + k * LANES;
+        const float* entering_label = entering.label + k * LANES;
+        float* out = gamma + k * LANES;
+        FOR_LANES {
+            blanks[lane] += exp2_or_zero(entering_blank[lane] + blank[lane] - peak[lane]);
+            const float g = exp2_or_zero(entering_label[lane] + label[lane] - peak[lane]);
             out[lane] = g;
             labels[lane] += g;
         }
@@ -305,19 +318,17 @@ void mark_skips(const Batch& batch, const Group& group, int32_t* skip) {
 struct Workspace {
     Array<float> emissions, states, entering, gamma;
     Array<int32_t> skip;
-    Array<double> offsets;
     Array<uint8_t> steps;
 
     Workspace(int64_t length, int64_t labels, bool by_state, bool keep_rows, bool keep_steps)
         : emissions((keep_rows ? length : 1) * (labels + (by_state ? labels + 1 : 1)) * LANES),
-          states((2 * labels + 2) * LANES),
+          states((2 * labels + 1) * LANES),
           entering((keep_rows ? length : 1) * (2 * labels + 1) * LANES),
           gamma((keep_rows ? labels : 0) * LANES),
           skip((labels + 1) * LANES),
-          offsets((keep_rows ? length : 1) * LANES),
           steps((keep_steps ? length * (labels + 1) : 0) * LANES) {}
 
-    explicit operator bool() const { return emissions && states && entering && gamma && skip && offsets && steps; }
+    explicit operator bool() const { return emissions && states && entering && gamma && skip && steps; }
 
     Emissions emissions_of(const Group& group, int64_t t, bool by_state) const {
         float* start = emissions + t * (group.max_labels + (by_state ? group.max_labels + 1 : 1)) * LANES;
@@ -373,8 +384,6 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
             for (int64_t i = 0; i < pairs * LANES; ++i) row.label[i] = entering.label[i] + emissions.label[i] * LOG2_E;
             FOR_LANES maximum[lane] = pairs ? larger(row.blank[lane], row.label[lane]) : row.blank[lane];
         } else {
-            if (gradient)
-                for (int lane = 0; lane < LANES; ++lane) work.offsets[t * LANES + lane] = sum[lane];
             for (int lane = 0; lane < LANES; ++lane) {
                 offset[lane] = maximum[lane];
                 sum[lane] += maximum[lane];
@@ -391,33 +400,27 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
     }
     for (int lane = 0; lane < group.count; ++lane) {
         const bool impossible = likelihood[lane] < POSSIBLE;
-        losses[group.sentence[lane]] = broken[lane] ? NAN_F : impossible ? INF_F : static_cast<float>(-likelihood[lane] * LN_2);
+        const float loss = impossible ? INF_F : static_cast<float>(-likelihood[lane] * LN_2);
+        losses[group.sentence[lane]] = broken[lane] ? NAN_F : loss;
     }
     if (!gradient || !group.max_length) return;
 
-    for (int lane = 0; lane < LANES; ++lane) work.offsets[lane] = sum[lane] = offset[lane] = maximum[lane] = 0;
+    for (int lane = 0; lane < LANES; ++lane) offset[lane] = maximum[lane] = 0;
     std::fill(row.blank, row.blank + (pairs + 1) * LANES, NONE);
     std::fill(row.label, row.label + pairs * LANES, NONE);
-    alignas(64) float shift[LANES], blank_gamma[LANES], total[LANES];
+    alignas(64) float blank_gamma[LANES], total[LANES];
     for (int32_t t = group.max_length - 1; t >= 0; --t) {
-        for (int lane = 0; lane < LANES; ++lane) {
-            offset[lane] = maximum[lane];
-            sum[lane] += maximum[lane];
-        }
+        for (int lane = 0; lane < LANES; ++lane) offset[lane] = maximum[lane];
         flow_backward(pairs, work.skip, row);
         for (int lane = 0; lane < group.count; ++lane) {
             if (t + 1 != group.length[lane]) continue;
             const int32_t last = group.labels[lane];
             for (int64_t k = 0; k <= pairs; ++k) row.blank[k * LANES + lane] = k == last ? 0.f : NONE;
             for (int64_t k = 0; k < pairs; ++k) row.label[k * LANES + lane] = k == last - 1 ? 0.f : NONE;
-            sum[lane] = offset[lane] = 0;
+            offset[lane] = 0;
         }
-        for (int lane = 0; lane < LANES; ++lane)
-            shift[lane] = likelihood[lane] < POSSIBLE
-                              ? NONE
-                              : static_cast<float>(work.offsets[t * LANES + lane] + sum[lane] - likelihood[lane]);
-        posteriors(pairs, work.emissions_of(group, t, by_state), offset, shift, row, work.entering_of(group, t), work.gamma, blank_gamma, total,
-                   maximum);
+        posteriors(pairs, work.emissions_of(group, t, by_state), offset, row, work.entering_of(group, t), work.gamma,
+                   blank_gamma, total, maximum);
         for (int lane = 0; lane < group.count; ++lane) {
             if (t >= group.length[lane]) continue;
             const int64_t b = group.sentence[lane];
@@ -617,7 +620,8 @@ Status softmax_gradient_cpu(float* logits, const float* normaliser, const float*
             const int64_t place = column[k] - compact.offset;
             if (column[k] < 0 || place < 0 || place >= columns) continue;
             const int64_t cell = i * compact.width + k;
-            row[place] = scale[i] * std::exp(compact.table[cell]) + compact.gradient[cell];
+            const float p = scale[i] == 0.f ? 0.f : scale[i] * std::exp(compact.table[cell]);
+            row[place] = p + compact.gradient[cell];
         }
     }
     return OK;

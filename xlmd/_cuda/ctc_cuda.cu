@@ -46,7 +46,6 @@ class Carver {
 
 struct Tables {
     float* rows[2];      // [batch][length][2 max_labels + 1]: alpha before its emission, beta with it
-    double* offsets[2];  // [batch][length]: what was subtracted from a row
     double* likelihood;  // [batch], log2
     int32_t* broken;     // [batch]
     int32_t* chain;      // [batch][max_labels]: 1 + the next position of the same label, 0 for none; NOT_FIRST
@@ -58,10 +57,7 @@ bool in_registers(int64_t max_labels) { return max_labels < WARP * MAX_PAIRS_A_L
 size_t carve(Tables& tables, void* workspace, int64_t batch, int64_t length, int64_t max_labels, bool with_gradient) {
     Carver carver(workspace);
     const int64_t kept = with_gradient ? batch * length : 0;
-    for (int direction = 0; direction < 2; ++direction) {
-        tables.rows[direction] = carver.take<float>(kept * (2 * max_labels + 1));
-        tables.offsets[direction] = carver.take<double>(kept);
-    }
+    for (float*& rows : tables.rows) rows = carver.take<float>(kept * (2 * max_labels + 1));
     tables.likelihood = carver.take<double>(batch);
     tables.broken = carver.take<int32_t>(batch);
     tables.chain = carver.take<int32_t>(with_gradient ? batch * max_labels : 0);
@@ -225,8 +221,7 @@ __global__ void recursion_kernel(const Batch batch, const Tables tables, float* 
     const bool backwards = job >= batch.batch;
     const Sentence s = sentence_of(batch, job % batch.batch);
     const int64_t states = 2 * batch.max_labels + 1;
-    float* rows = tables.rows[backwards];
-    double* offsets = tables.offsets[backwards];
+    float* rows = backwards ? tables.rows[1] : tables.rows[0];
     Lane<PAIRS> lane;
     lane.start(batch, s, backwards);
     double sum = 0;
@@ -258,9 +253,7 @@ __global__ void recursion_kernel(const Batch batch, const Tables tables, float* 
             lane.label[i] = label;
             highest = larger(highest, larger(blank, label));
         }
-        const double entering_sum = sum;
         sum += maximum;
-        if (row && threadIdx.x % WARP == 0) offsets[s.b * batch.length + t] = backwards ? sum : entering_sum;
         maximum = warp_max(highest);
     }
     if (backwards) return;
@@ -295,7 +288,7 @@ __global__ void __launch_bounds__(WIDE) wide_recursion_kernel(const Batch batch,
     const Sentence s = sentence_of(batch, blockIdx.x % batch.batch);
     const int64_t states = 2 * batch.max_labels + 1;
     const int64_t width = batch.max_labels + 1;
-    float* rows = tables.rows[backwards];
+    float* rows = backwards ? tables.rows[1] : tables.rows[0];
     float* buffers = tables.scratch + int64_t{blockIdx.x} * 4 * width;
     double sum = 0;
     float maximum = 0;
@@ -307,7 +300,6 @@ __global__ void __launch_bounds__(WIDE) wide_recursion_kernel(const Batch batch,
         float* new_blank = buffers + (1 - step % 2) * 2 * width;
         float* new_label = new_blank + width;
         float* row = rows ? rows + ((s.b * batch.length) + t) * states : nullptr;
-        const double entering_sum = sum;
         sum += maximum;
         float highest = 4 * NONE;
         const float* scores = row_of(batch, s, t);
@@ -339,7 +331,6 @@ __global__ void __launch_bounds__(WIDE) wide_recursion_kernel(const Batch batch,
             new_label[k] = label;
             highest = larger(highest, larger(blank, label));
         }
-        if (row && threadIdx.x == 0) tables.offsets[backwards][s.b * batch.length + t] = backwards ? sum : entering_sum;
         maximum = block_max(highest, shared);  // also orders this row's writes before the next row's reads
     }
     const bool any_broken = __syncthreads_or(broken);
@@ -388,8 +379,10 @@ __global__ void gamma_kernel(const Batch batch, const Tables tables, float* grad
     const int64_t states = 2 * batch.max_labels + 1;
     const float* alpha = tables.rows[0] + job * states;
     const float* beta = tables.rows[1] + job * states;
-    const float shift = static_cast<float>(tables.offsets[0][job] + tables.offsets[1][job] - likelihood);
-    const auto gamma = [&](int state) { return exp2_or_zero(smaller(alpha[state] + beta[state] + shift, 60.f)); };
+    float peak = 4 * NONE;
+    for (int state = lane; state <= 2 * s.labels; state += WARP) peak = larger(peak, alpha[state] + beta[state]);
+    peak = warp_max(peak);
+    const auto gamma = [&](int state) { return exp2_or_zero(alpha[state] + beta[state] - peak); };
     float blanks = 0, labels = 0;
     for (int k = lane; k <= s.labels; k += WARP) {
         blanks += gamma(2 * k);
@@ -542,8 +535,9 @@ struct Running {
 
 // Calls visit(column, value) for every column of a row, four at a time where the row's alignment allows.
 template <typename Visit>
-__device__ void for_row(const float* row, int64_t start, int64_t columns, const Visit& visit) {
-    const int64_t head = (4 - start % 4) % 4 < columns ? (4 - start % 4) % 4 : columns;
+__device__ void for_row(const float* row, int64_t columns, const Visit& visit) {
+    const int64_t unaligned = (4 - reinterpret_cast<uintptr_t>(row) / sizeof(float) % 4) % 4;
+    const int64_t head = unaligned < columns ? unaligned : columns;
     const int64_t fours = (columns - head) / 4;
     if (threadIdx.x < head) visit(static_cast<int64_t>(threadIdx.x), row[threadIdx.x]);
     const float4* body = reinterpret_cast<const float4*>(row + head);
@@ -563,7 +557,7 @@ __global__ void __launch_bounds__(ROW_THREADS) row_logsumexp_kernel(const float*
     __shared__ float maxima[WARP], sums[WARP];
     const int64_t row = blockIdx.x;
     Running running;
-    for_row(logits + row * columns, row * columns, columns, [&](int64_t, float x) { running.add(x * LOG2_E); });
+    for_row(logits + row * columns, columns, [&](int64_t, float x) { running.add(x * LOG2_E); });
     for (int step = WARP / 2; step; step /= 2) {
         const float maximum = __shfl_xor_sync(ALL, running.maximum, step);
         const float sum = __shfl_xor_sync(ALL, running.sum, step);
@@ -597,7 +591,7 @@ __global__ void __launch_bounds__(ROW_THREADS)
     const int64_t row = blockIdx.x;
     const float shift = normaliser[row], factor = scale[row];
     T* out = result + row * columns;
-    for_row(logits + row * columns, row * columns, columns, [&](int64_t column, float x) {
+    for_row(logits + row * columns, columns, [&](int64_t column, float x) {
         const float value = factor == 0.f ? 0.f : factor * exp2f((x - shift) * LOG2_E);
         out[column] = narrowed<T>(value);
     });

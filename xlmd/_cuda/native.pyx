@@ -1,4 +1,4 @@
-"""The native CTC library behind raw addresses. Its only caller, `xlmd.ctc.primitives`, checks what it passes."""
+"""The native CTC library behind raw addresses. Its only caller is `xlmd.ctc.primitives`; ctc.h says who checks what."""
 
 from libc.stdint cimport int64_t, uintptr_t
 

@@ -22,6 +22,15 @@ def check_integers(name: str, tensor: Tensor, shape: tuple[int, ...], meaning: s
     require(tensor.device == device, f"{name} is on {tensor.device}, the scores are on {device}")
 
 
+def check_labels_and_lengths(
+    targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, batch: int, device: torch.device
+) -> None:
+    require(targets.dim() == 2, f"targets must have shape (B, L), got {tuple(targets.shape)}")
+    check_integers("targets", targets, (batch, targets.shape[1]), "(B, L)", device)
+    check_integers("input_lengths", input_lengths, (batch,), "(B,)", device)
+    check_integers("target_lengths", target_lengths, (batch,), "(B,)", device)
+
+
 def check_target(
     targets: Tensor,
     input_lengths: Tensor,
@@ -34,10 +43,7 @@ def check_target(
     device: torch.device,
 ) -> None:
     """Shapes, dtypes and devices: everything that can be seen without reading a tensor's values."""
-    require(targets.dim() == 2, f"targets must have shape (B, L), got {tuple(targets.shape)}")
-    check_integers("targets", targets, (batch, targets.shape[1]), "(B, L)", device)
-    check_integers("input_lengths", input_lengths, (batch,), "(B,)", device)
-    check_integers("target_lengths", target_lengths, (batch,), "(B,)", device)
+    check_labels_and_lengths(targets, input_lengths, target_lengths, batch, device)
     if observed is not None:
         check_integers("observed", observed, (batch, length), "(B, T)", device)
     require(0 <= blank < vocabulary, f"blank must be a column 0..{vocabulary - 1}, got {blank}")
@@ -85,10 +91,40 @@ def check_values(
 def without_bad_values(
     targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, length: int, vocabulary: int, blank: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Safe stand-ins for targets and lengths, and (B,) bool: which sentences held a bad one. Never synchronises."""
+    """Safe stand-ins for targets and lengths, and (B,) bool: which sentences held a bad one. Never synchronises.
+
+    A bad sentence keeps all its rows, so that its NaN reaches every gradient that it has a part in.
+    """
     labels = targets.shape[1]
     bad = (input_lengths < 0) | (input_lengths > length) | (target_lengths < 0) | (target_lengths > labels)
     input_lengths, target_lengths = input_lengths.clamp(0, length), target_lengths.clamp(0, labels)
     within = torch.arange(labels, device=targets.device) < target_lengths[:, None]
     wrong = within & ((targets < 0) | (targets >= vocabulary) | (targets == blank))
-    return targets.masked_fill(wrong | ~within, blank), input_lengths, target_lengths, bad | wrong.any(1)
+    bad = bad | wrong.any(1)
+    return targets.masked_fill(wrong | ~within, blank), input_lengths.masked_fill(bad, length), target_lengths, bad
+
+
+def safe_target(
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    observed: Tensor | None,
+    length: int,
+    vocabulary: int,
+    blank: int,
+    by_state: bool,
+    validate: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Targets and lengths within their ranges: raising for a bad one, or see `without_bad_values` (else None, last)."""
+    if not validate:
+        return without_bad_values(targets, input_lengths, target_lengths, length, vocabulary, blank)
+    check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state)
+    beyond = torch.arange(targets.shape[1], device=targets.device) >= target_lengths[:, None]
+    return targets.masked_fill(beyond, blank), input_lengths, target_lengths, None
+
+
+def spoilt_path(states: Tensor, score: Tensor, bad: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A best path whose bad sentences have -1 throughout and score NaN. Overwrites its arguments."""
+    if bad is None:
+        return states, score
+    return states.masked_fill_(bad[:, None], -1), score.masked_fill_(bad, float("nan"))

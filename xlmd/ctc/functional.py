@@ -1,6 +1,7 @@
 """The public CTC functions: batch first, targets padded, lengths as tensors.
 
 Common arguments:
+    hidden (B, T, d), weight (V, d), bias (V,): in place of a table of scores, those that a projection would make.
     targets (B, L) int64: labels; whatever stands beyond a target's length is ignored.
     input_lengths, target_lengths (B,) int64.
     blank: the label of the blank; it may not stand in a target.
@@ -21,7 +22,8 @@ import torch
 from torch import Tensor
 
 from xlmd.ctc import linear, operators
-from xlmd.ctc.checks import check_floats, check_integers, check_lengths, check_target, require
+from xlmd.ctc.checks import check_floats, check_labels_and_lengths, check_lengths, check_target, require
+from xlmd.ctc.linear import accumulation_dtype
 
 Reduction = Literal["none", "sum", "mean"]
 Constraint = Literal["token", "state"]
@@ -36,20 +38,20 @@ class BestPath(NamedTuple):
     score: Tensor
 
 
-def _accumulation_dtype(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
 def _check_options(reduction: str, constraint: str) -> None:
     require(reduction in ("none", "sum", "mean"), f"reduction must be none, sum or mean, got {reduction!r}")
     require(constraint in ("token", "state"), f"constraint must be token or state, got {constraint!r}")
+
+
+def _reads_values(scores: Tensor, validate: bool | None) -> bool:
+    return not scores.is_cuda if validate is None else validate
 
 
 def _reduce(loss: Tensor, target_lengths: Tensor, reduction: str, zero_infinity: bool) -> Tensor:
     if zero_infinity:
         loss = torch.where(loss == float("inf"), 0.0, loss)
     if reduction == "mean":
-        return (loss / target_lengths.clamp(min=1)).mean()
+        return (loss / target_lengths.clamp(min=1)).sum() / max(1, len(loss))
     return loss.sum() if reduction == "sum" else loss
 
 
@@ -72,14 +74,14 @@ def ctc_loss(
     log_probs (B, T, V). The gradient with respect to it is the true one, -gamma, so any differentiable table may be
     given, gathered columns included (torch's own `ctc_loss` assumes that a log-softmax over all its columns made them).
     reduction "mean" divides each loss by its target's length (at least 1) before averaging, as torch does. An
-    infeasible sentence has loss inf, or 0 with zero_infinity, and gradient 0.
+    infeasible sentence has loss inf, or 0 with zero_infinity, and gradient 0. The mean of an empty batch is 0.
     """
     check_floats("log_probs", log_probs, 3, "(B, T, V)")
     _check_options(reduction, constraint)
     batch, length, vocabulary = log_probs.shape
     check_target(targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, log_probs.device)
     loss, _ = operators.ctc_loss(
-        log_probs.to(_accumulation_dtype(log_probs)),
+        log_probs.to(accumulation_dtype(log_probs)),
         targets,
         input_lengths,
         target_lengths,
@@ -88,7 +90,7 @@ def ctc_loss(
         constraint == "state",
         score_observed,
         torch.is_grad_enabled() and log_probs.requires_grad,
-        not log_probs.is_cuda if validate is None else validate,
+        _reads_values(log_probs, validate),
     )
     return _reduce(loss, target_lengths, reduction, zero_infinity)
 
@@ -116,19 +118,20 @@ def ctc_best_path(
     """The best alignment of each target (Viterbi; Algorithm 1, line 6).
 
     scores (B, T, V) need not be normalised. Among equal paths, from the end: the last blank before the last label, then
-    staying in a state before coming from s-1 before coming from s-2. A NaN within a sentence gives it score NaN and -1.
+    staying in a state before coming from s-1 before coming from s-2. A NaN or +inf within a sentence gives it score NaN
+    and -1 throughout.
     """
     check_floats("scores", scores, 3, "(B, T, V)")
     batch, length, vocabulary = scores.shape
     check_target(targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, scores.device)
     states, score = operators.ctc_best_states(
-        scores.to(_accumulation_dtype(scores)),
+        scores.to(accumulation_dtype(scores)),
         targets,
         input_lengths,
         target_lengths,
         observed,
         blank,
-        not scores.is_cuda if validate is None else validate,
+        _reads_values(scores, validate),
     )
     return _with_tokens(states, score, targets, blank)
 
@@ -155,7 +158,8 @@ def _cast_for_matmul(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tup
     dtype = torch.promote_types(hidden.dtype, weight.dtype)
     if torch.is_autocast_enabled(device) and dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
-    return hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(_accumulation_dtype(weight))
+    hidden, weight = hidden.to(dtype), weight.to(dtype)
+    return hidden, weight, None if bias is None else bias.to(accumulation_dtype(weight))
 
 
 def linear_ctc_loss(
@@ -178,20 +182,20 @@ def linear_ctc_loss(
 ) -> Tensor:
     """`ctc_loss(log_softmax(hidden @ weight.T + bias), ...)` and its gradients without the B x T x V table.
 
-    hidden (B, T, d), weight (V, d), bias (V,); float16 and bfloat16 accumulate in float32. The result is float32 (or
-    float64). mode="rows" works through chunks of whole sentences, at most chunk_rows rows each (one sentence at least),
-    and computes the gradients on the way. mode="vocab" works through slices of the vocabulary as large as a chunk and
-    projects once more in the backward pass: 8 N V d operations for 6, but no (V, d) accumulator besides the gradient
-    itself; reduction="none" always works so. Without chunk_rows up to 4096 rows, fewer where memory is short.
+    float16 and bfloat16 accumulate in float32. The result is float32 (or float64). mode="rows" works through chunks of
+    whole sentences, at most chunk_rows rows each (one sentence at least), and computes the gradients on the way.
+    mode="vocab" works through slices of the vocabulary as large as a chunk and projects once more in the backward pass:
+    8 N V d operations for 6, but no (V, d) accumulator besides the gradient itself; reduction="none" always works so.
+    Without chunk_rows up to 4096 rows, fewer where the vocabulary is large. What needs no gradient costs none.
     """
     _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank)
     _check_options(reduction, constraint)
     require(mode in ("rows", "vocab"), f"mode must be rows or vocab, got {mode!r}")
     require(chunk_rows is None or chunk_rows >= 1, f"chunk_rows must be at least 1, got {chunk_rows}")
-    needs_gradient = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in (hidden, weight, bias)
-    )
-    validate = not hidden.is_cuda if validate is None else validate
+    needed = [
+        torch.is_grad_enabled() and tensor is not None and tensor.requires_grad for tensor in (hidden, weight, bias)
+    ]
+    validate = _reads_values(hidden, validate)
     hidden, weight, bias = _cast_for_matmul(hidden, weight, bias)
     lattice = (observed, blank, constraint == "state", score_observed)
     if mode == "vocab" or reduction == "none":
@@ -204,11 +208,11 @@ def linear_ctc_loss(
             target_lengths,
             *lattice,
             chunk_rows or 0,
-            needs_gradient,
+            any(needed),
             validate,
         )
         return _reduce(loss, target_lengths, reduction, zero_infinity)
-    scale = torch.ones_like(target_lengths, dtype=_accumulation_dtype(hidden))
+    scale = torch.ones_like(target_lengths, dtype=accumulation_dtype(hidden))
     if reduction == "mean":
         scale = scale / target_lengths.clamp(min=1) / max(1, len(target_lengths))
     return linear.linear_ctc_by_rows(
@@ -222,7 +226,7 @@ def linear_ctc_loss(
         *lattice,
         zero_infinity,
         chunk_rows or 0,
-        needs_gradient,
+        needed,
         validate,
     )[0]
 
@@ -242,8 +246,7 @@ def linear_ctc_best_path(
 ) -> BestPath:
     """`ctc_best_path(hidden @ weight.T + bias, ...)` from the L + 1 logits of a row that an alignment can pass through.
 
-    hidden (B, T, d), weight (V, d), bias (V,). No normaliser is needed: it is the same for every path. The score is
-    thus a sum of logits.
+    No normaliser is needed: it is the same for every path. The score is thus a sum of logits.
     """
     _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank)
     states, score = linear.linear_ctc_best_states(
@@ -255,7 +258,7 @@ def linear_ctc_best_path(
         target_lengths,
         observed,
         blank,
-        not hidden.is_cuda if validate is None else validate,
+        _reads_values(hidden, validate),
     )
     return _with_tokens(states, score, targets, blank)
 
@@ -263,11 +266,7 @@ def linear_ctc_best_path(
 @torch.no_grad()
 def ctc_feasible(targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
     """(B,) bool: whether an alignment exists, that is input length >= target length + number of equal neighbours."""
-    require(targets.dim() == 2, f"targets must have shape (B, L), got {tuple(targets.shape)}")
-    batch = targets.shape[0]
-    check_integers("targets", targets, tuple(targets.shape), "(B, L)", targets.device)
-    check_integers("input_lengths", input_lengths, (batch,), "(B,)", targets.device)
-    check_integers("target_lengths", target_lengths, (batch,), "(B,)", targets.device)
+    check_labels_and_lengths(targets, input_lengths, target_lengths, targets.shape[0], targets.device)
     if not targets.is_cuda:
         check_lengths("target_lengths", target_lengths, targets.shape[1])
         check_lengths("input_lengths", input_lengths, None)

@@ -5,6 +5,7 @@ dZ = g (p - Gamma), dh = dZ W, dW = dZ^T h, db = sum dZ. The recursion sees only
 target names (the "compact" table), and p - Gamma is written once there, from that table, rather than patched.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,10 @@ from xlmd.ctc import checks, primitives
 
 CHUNK_ROWS = 4096
 WEIGHT_SLICE = 8192  # vocabulary entries of a half-precision weight widened at once on the CPU
+
+
+def accumulation_dtype(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
 class Lattice(NamedTuple):
@@ -46,15 +51,9 @@ def _lattice(
     vocabulary: int,
     validate: bool,
 ) -> Lattice:
-    bad = None
-    if validate:
-        checks.check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state)
-        beyond = torch.arange(targets.shape[1], device=targets.device) >= target_lengths[:, None]
-        targets = targets.masked_fill(beyond, blank)
-    else:
-        targets, input_lengths, target_lengths, bad = checks.without_bad_values(
-            targets, input_lengths, target_lengths, length, vocabulary, blank
-        )
+    targets, input_lengths, target_lengths, bad = checks.safe_target(
+        targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state, validate
+    )
     columns = torch.nn.functional.pad(targets, (1, 0), value=blank)
     first = (columns[:, :, None] == columns[:, None, :]).to(torch.uint8).argmax(2)
     own = first == torch.arange(columns.shape[1], device=targets.device)
@@ -82,29 +81,34 @@ class Rows(NamedTuple):
 
     hidden: Tensor  # (N, d)
     sentence: Tensor  # (N,) int64
-    inside: Tensor  # (N,) bool, or (B, T) bool to scatter packed rows back
-    first: Tensor  # (B,) int64
-    packed: bool
+    inside: Tensor  # (B, T) bool
+    first: Tensor | None  # (B,) int64: where each sentence starts; None where its rows are all there, N = B T
+
+    def pack(self, values: Tensor) -> Tensor:
+        """(B, T, ...) -> (N, ...)."""
+        return values.flatten(0, 1) if self.first is None else values[self.inside]
 
     def unpack(self, rows: Tensor, out: Tensor) -> None:
-        """Write rows (N, d) into out (B, T, d), which is 0 elsewhere."""
-        if self.packed:
-            out[self.inside] = rows
-        else:
+        """Write rows (N, ...) into out (B, T, ...), which is 0 elsewhere."""
+        if self.first is None:
             out.copy_(rows.view(out.shape))
+        else:
+            out[self.inside] = rows
 
 
 def _rows(hidden: Tensor, input_lengths: Tensor) -> Rows:
-    batch, length, size = hidden.shape
-    inside = torch.arange(length, device=hidden.device) < input_lengths[:, None]
-    sentence = torch.arange(batch, device=hidden.device)
-    packed = not hidden.is_cuda and not bool(inside.all())
-    if packed:
-        first = torch.nn.functional.pad(input_lengths.cumsum(0), (1, 0))[:-1]
-        return Rows(hidden[inside], sentence.repeat_interleave(input_lengths), inside, first, True)
-    return Rows(
-        hidden.reshape(-1, size), sentence.repeat_interleave(length), inside.flatten(), sentence * length, False
-    )
+    inside = torch.arange(hidden.shape[1], device=hidden.device) < input_lengths[:, None]
+    if hidden.is_cuda or bool(inside.all()):
+        return _all_rows(hidden, inside)
+    sentence = torch.arange(len(hidden)).repeat_interleave(input_lengths)
+    return Rows(hidden[inside], sentence, inside, torch.nn.functional.pad(input_lengths.cumsum(0), (1, 0))[:-1])
+
+
+def _all_rows(hidden: Tensor, inside: Tensor) -> Rows:
+    # Whatever padding holds, NaN even, it must not enter dZ^T h, where 0 times it counts.
+    clean = hidden.masked_fill(~inside[:, :, None], 0.0)
+    sentence = torch.arange(len(hidden), device=hidden.device).repeat_interleave(hidden.shape[1])
+    return Rows(clean.flatten(0, 1), sentence, inside, None)
 
 
 def _project(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -143,21 +147,16 @@ def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, first: bool) ->
         torch.addmm(total, gradient.t(), hidden, out_dtype=total.dtype, out=total)
 
 
-def _accumulation_dtype(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
 def _budget_rows(weight: Tensor) -> int:
     """Rows of logits a chunk may hold: at most 4096, and no more memory than serves speed.
 
-    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA a quarter of what is free.
+    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA a sixteenth of the device's
+    memory. Not of what is free there: the order of sums, and with it their last bits, must not depend on the moment.
     """
-    row_bytes = weight.shape[0] * _accumulation_dtype(weight).itemsize
+    row_bytes = weight.shape[0] * accumulation_dtype(weight).itemsize
     budget = max(64 << 20, weight.numel() * 4)
     if weight.is_cuda:
-        free, device = torch.cuda.mem_get_info(weight.device)[0], weight.device
-        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        budget = free // 4
+        budget = torch.cuda.get_device_properties(weight.device).total_memory // 16
     return max(1, min(CHUNK_ROWS, budget // row_bytes))
 
 
@@ -180,17 +179,15 @@ def _row_scale(loss: Tensor, scale: Tensor, lattice: Lattice, rows: Rows) -> Ten
     """What p is multiplied by in each row (N,): 0 wherever the loss does not depend on the row's normaliser."""
     scale = torch.where(loss == float("inf"), 0.0, scale.to(loss.dtype))
     scale = torch.where(loss.isnan(), float("nan"), scale)[rows.sentence]
-    if not rows.packed:
-        scale = scale.masked_fill(~rows.inside, 0.0)
+    without = ~rows.inside
     if lattice.observed is not None and not lattice.score_observed:
-        forced = lattice.observed >= 0
-        scale = scale.masked_fill(forced[rows.inside] if rows.packed else forced.flatten(), 0.0)
-    return scale
+        without = without | (lattice.observed >= 0)
+    return scale.masked_fill(rows.pack(without), 0.0)
 
 
 def _enlarged(scale: Tensor, weight: Tensor) -> tuple[Tensor, Tensor | None]:
     """The sentences' scales as large as float16 bears, where dZ is narrowed to it, and what undoes that."""
-    if weight.dtype != torch.float16 or not weight.is_cuda:
+    if weight.dtype != torch.float16 or not weight.is_cuda or not scale.numel():
         return scale, None
     shrink = (scale.abs().amax() / 1024).clamp(min=torch.finfo(scale.dtype).tiny)
     return scale / shrink, shrink
@@ -198,12 +195,11 @@ def _enlarged(scale: Tensor, weight: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def _align(table: Tensor, rows: Rows, lattice: Lattice, with_gradient: bool) -> tuple[Tensor, Tensor]:
     """Loss (B,) and -Gamma (N, L+1) of the compact table (N, L+1)."""
-    if not rows.packed:
-        batch = len(lattice.labels)
-        table = table.view(batch, len(table) // max(1, batch), table.shape[1])
+    if rows.first is None:
+        table = table.view(*rows.inside.shape, table.shape[1])
     loss, gradient = primitives.forward_backward(
         table,
-        rows.first if rows.packed else None,
+        rows.first,
         lattice.labels,
         lattice.input_lengths,
         lattice.target_lengths,
@@ -215,7 +211,7 @@ def _align(table: Tensor, rows: Rows, lattice: Lattice, with_gradient: bool) -> 
     )
     if lattice.bad is not None:
         loss = loss.masked_fill(lattice.bad, float("nan"))
-    return loss, gradient.flatten(0, 1) if with_gradient and not rows.packed else gradient
+    return loss, gradient.flatten(0, 1) if with_gradient and rows.first is None else gradient
 
 
 def _without_autocast(device: torch.device) -> torch.autocast:
@@ -237,20 +233,24 @@ def linear_ctc_by_rows(
     score_observed: bool,
     zero_infinity: bool,
     chunk_rows: int,
-    with_gradient: bool,
+    needed: Sequence[bool],
     validate: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The sum of scale (B,) times each sentence's loss, and its gradients for hidden, weight and bias (or empty)."""
+    """The sum of scale (B,) times each sentence's loss, and its gradients for hidden, weight and bias.
+
+    A gradient is empty where not `needed` (a bool for each of the three).
+    """
     batch, length, _ = hidden.shape
     vocabulary = weight.shape[0]
-    total = _accumulation_dtype(hidden)
+    total = accumulation_dtype(hidden)
     everything = _lattice(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
     )
     losses = hidden.new_zeros(batch, dtype=total)
-    d_hidden = hidden.new_zeros(hidden.shape if with_gradient else 0, dtype=total)
-    d_weight = hidden.new_empty(weight.shape if with_gradient else 0, dtype=total)
-    d_bias = hidden.new_zeros(vocabulary if with_gradient and bias is not None else 0, dtype=total)
+    for_hidden, for_weight, for_bias = needed
+    d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0, dtype=total)
+    d_weight = hidden.new_empty(weight.shape if for_weight else 0, dtype=total)
+    d_bias = hidden.new_zeros(vocabulary if for_bias else 0, dtype=total)
     enlarged, shrink = _enlarged(scale.to(total), weight)
     first = True
     with _without_autocast(hidden.device):
@@ -260,20 +260,22 @@ def linear_ctc_by_rows(
             logits = _project(rows.hidden, weight, bias)
             normaliser = primitives.row_logsumexp(logits)
             table = logits.gather(1, lattice.columns[rows.sentence]).sub_(normaliser[:, None])
-            losses[part], gradient = _align(table, rows, lattice, with_gradient)
-            if not with_gradient:
+            losses[part], gradient = _align(table, rows, lattice, any(needed))
+            if not any(needed):
                 continue
             row_scale = _row_scale(losses[part], enlarged[part], lattice, rows)
             gradient *= enlarged[part][rows.sentence, None]
             d_logits = primitives.softmax_gradient_(
                 logits, normaliser, row_scale, table, gradient, lattice.own_columns, rows.sentence, 0, weight.dtype
             )
-            rows.unpack(_project_back(d_logits, weight), d_hidden[part])
-            _accumulate(d_weight, d_logits, rows.hidden, first)
-            if bias is not None:
+            if for_hidden:
+                rows.unpack(_project_back(d_logits, weight), d_hidden[part])
+            if for_weight:
+                _accumulate(d_weight, d_logits, rows.hidden, first)
+            if for_bias:
                 d_bias += d_logits.sum(0, dtype=total)
             first = False
-    if with_gradient and first:
+    if first:
         d_weight.zero_()
     if shrink is not None:
         for gradient in (d_hidden, d_weight, d_bias):
@@ -298,15 +300,15 @@ def _(
     score_observed,
     zero_infinity,
     chunk_rows,
-    with_gradient,
+    needed,
     validate,
 ):
-    out = hidden.new_empty((), dtype=_accumulation_dtype(hidden))
+    out = hidden.new_empty((), dtype=accumulation_dtype(hidden))
     return (
         out,
-        out.new_empty(hidden.shape if with_gradient else 0),
-        out.new_empty(weight.shape if with_gradient else 0),
-        out.new_empty(weight.shape[0] if with_gradient and bias is not None else 0),
+        out.new_empty(hidden.shape if needed[0] else 0),
+        out.new_empty(weight.shape if needed[1] else 0),
+        out.new_empty(weight.shape[0] if needed[2] else 0),
     )
 
 
@@ -314,13 +316,16 @@ def _save_gradients(ctx, inputs, output) -> None:
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
     ctx.dtypes = [None if tensor is None else tensor.dtype for tensor in inputs[:3]]
+    ctx.computed = inputs[-2]
     ctx.save_for_backward(*output[1:])
 
 
 def _scale_gradients(ctx, grad_total, *_):
     gradients = [
-        scaled(gradient, grad_total, dtype) if needed and grad_total is not None else None
-        for gradient, dtype, needed in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
+        scaled(gradient, grad_total, dtype) if computed and needed and grad_total is not None else None
+        for gradient, dtype, computed, needed in zip(
+            ctx.saved_tensors, ctx.dtypes, ctx.computed, ctx.needs_input_grad, strict=False
+        )
     ]
     return (*gradients, *[None] * 12)
 
@@ -340,9 +345,10 @@ def _(gradient, scale, dtype):
 
 
 def _vocabulary_slices(weight: Tensor, rows: int, chunk_rows: int) -> list[slice]:
-    """Slices with as many logits as chunk_rows whole rows hold."""
+    """Slices with about as many logits as chunk_rows whole rows hold, multiples of 8 as matrix products like them."""
     vocabulary = weight.shape[0]
-    step = max(1, min(vocabulary, chunk_rows * vocabulary // max(1, rows)))
+    step = chunk_rows * vocabulary // max(1, rows)
+    step = max(1, min(vocabulary, step // 8 * 8 or step))
     return [slice(start, min(start + step, vocabulary)) for start in range(0, vocabulary, step)]
 
 
@@ -352,7 +358,7 @@ def _label_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, columns: 
     if hidden.is_cuda and hidden.dtype in (torch.float16, torch.bfloat16) and picked.dtype == hidden.dtype:
         logits = torch.bmm(hidden, picked, out_dtype=torch.float32)
     else:
-        dtype = torch.promote_types(_accumulation_dtype(hidden), _accumulation_dtype(weight))
+        dtype = torch.promote_types(accumulation_dtype(hidden), accumulation_dtype(weight))
         logits = torch.bmm(hidden.to(dtype), picked.to(dtype))
     return logits if bias is None else logits + bias[columns][:, None, :].to(logits.dtype)
 
@@ -386,16 +392,16 @@ def linear_ctc_by_vocabulary(
             partial = primitives.row_logsumexp(logits)
             normaliser = partial if normaliser is None else torch.logaddexp(normaliser, partial)
         table = _label_logits(hidden, weight, bias, lattice.columns)
-        table = (table[rows.inside] if rows.packed else table.flatten(0, 1)) - normaliser[:, None]
+        table = rows.pack(table) - normaliser[:, None]
         loss, gradient = _align(table, rows, lattice, with_gradient)
     if not with_gradient:
         return loss, table.new_empty(0), table.new_empty(0)
     saved = table.new_zeros(2, *hidden.shape[:2], table.shape[1])
-    normalisers = table.new_zeros(*hidden.shape[:2], 1)
+    normalisers = table.new_zeros(hidden.shape[:2])
     rows.unpack(table, saved[0])
     rows.unpack(gradient, saved[1])
-    rows.unpack(normaliser[:, None], normalisers)
-    return loss, saved, normalisers[:, :, 0]
+    rows.unpack(normaliser, normalisers)
+    return loss, saved, normalisers
 
 
 @linear_ctc_by_vocabulary.register_fake
@@ -415,9 +421,9 @@ def _(
     validate,
 ):
     batch, length, _ = hidden.shape
-    out = hidden.new_empty(0, dtype=_accumulation_dtype(hidden))
+    out = hidden.new_empty(0, dtype=accumulation_dtype(hidden))
     if not with_gradient:
-        return out.new_empty(batch), out, out
+        return out.new_empty(batch), out, out.new_empty(0)
     return out.new_empty(batch), out.new_empty(2, batch, length, targets.shape[1] + 1), out.new_empty(batch, length)
 
 
@@ -432,8 +438,9 @@ def _save_tables(ctx, inputs, output) -> None:
 def _project_again(ctx, grad_loss, *_):
     if grad_loss is None:
         return (None,) * 13
-    d_hidden, d_weight, d_bias = linear_ctc_by_vocabulary_backward(grad_loss, *ctx.saved_tensors, *ctx.options)
-    return d_hidden, d_weight, d_bias if ctx.saved_tensors[2] is not None else None, *[None] * 10
+    needed = list(ctx.needs_input_grad[:3])
+    gradients = linear_ctc_by_vocabulary_backward(grad_loss, *ctx.saved_tensors, *ctx.options, needed)
+    return *[gradient if need else None for gradient, need in zip(gradients, needed, strict=True)], *[None] * 10
 
 
 linear_ctc_by_vocabulary.register_autograd(_project_again, setup_context=_save_tables)
@@ -456,23 +463,24 @@ def linear_ctc_by_vocabulary_backward(
     by_state: bool,
     score_observed: bool,
     chunk_rows: int,
+    needed: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients for hidden, weight and bias (empty without one), projecting once more."""
+    """The gradients for hidden, weight and bias (empty where not `needed`), projecting once more."""
     length, vocabulary = hidden.shape[1], weight.shape[0]
     lattice = _lattice(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, False
     )
     total = loss.dtype
+    for_hidden, for_weight, for_bias = needed
     with _without_autocast(hidden.device):
         rows = _rows(hidden, lattice.input_lengths)
-        table, gradient = (part[rows.inside] if rows.packed else part.flatten(0, 1) for part in tables)
-        normaliser = normalisers[rows.inside] if rows.packed else normalisers.flatten()
+        table, gradient, normaliser = (rows.pack(values) for values in (*tables, normalisers))
         scale, shrink = _enlarged(grad_loss.to(total), weight)
         row_scale = _row_scale(loss, scale, lattice, rows)
         gradient = gradient * scale[rows.sentence, None]
-        d_rows = rows.hidden.new_zeros(rows.hidden.shape, dtype=total)
-        d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
-        d_bias = hidden.new_empty(0 if bias is None else vocabulary, dtype=total)
+        d_rows = hidden.new_zeros(rows.hidden.shape if for_hidden else 0, dtype=total)
+        d_weight = weight.new_empty(weight.shape if for_weight else 0)
+        d_bias = hidden.new_empty(vocabulary if for_bias else 0, dtype=total)
         for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
             logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
             d_logits = primitives.softmax_gradient_(
@@ -486,22 +494,25 @@ def linear_ctc_by_vocabulary_backward(
                 part.start,
                 weight.dtype,
             )
-            d_rows += _project_back(d_logits, weight[part])
-            d_slice = d_weight[part]
-            wide = d_slice if d_slice.dtype == total else torch.empty_like(d_slice, dtype=total)
-            _accumulate(wide, d_logits, rows.hidden, True)
-            if shrink is not None:
-                wide *= shrink
-            if wide is not d_slice:
-                d_slice.copy_(wide)
-            if bias is not None:
+            if for_hidden:
+                d_rows += _project_back(d_logits, weight[part])
+            if for_weight:
+                d_slice = d_weight[part]
+                wide = d_slice if d_slice.dtype == total else torch.empty_like(d_slice, dtype=total)
+                _accumulate(wide, d_logits, rows.hidden, True)
+                if shrink is not None:
+                    wide *= shrink
+                if wide is not d_slice:
+                    d_slice.copy_(wide)
+            if for_bias:
                 d_bias[part] = d_logits.sum(0, dtype=total)
         if shrink is not None:
             d_rows *= shrink
             d_bias *= shrink
-        d_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format)
-        rows.unpack(d_rows.to(hidden.dtype), d_hidden)
-    return d_hidden, d_weight, d_bias if bias is None else d_bias.to(bias.dtype)
+        d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0)
+        if for_hidden:
+            rows.unpack(d_rows.to(hidden.dtype), d_hidden)
+    return d_hidden, d_weight, d_bias.to(bias.dtype) if for_bias else d_bias
 
 
 @linear_ctc_by_vocabulary_backward.register_fake
@@ -521,12 +532,12 @@ def _(
     by_state,
     score_observed,
     chunk_rows,
+    needed,
 ):
-    d_bias = loss.new_empty(0) if bias is None else torch.empty_like(bias)
     return (
-        torch.empty_like(hidden, memory_format=torch.contiguous_format),
-        torch.empty_like(weight, memory_format=torch.contiguous_format),
-        d_bias,
+        hidden.new_empty(hidden.shape if needed[0] else 0),
+        weight.new_empty(weight.shape if needed[1] else 0),
+        bias.new_empty(bias.shape) if needed[2] else loss.new_empty(0),
     )
 
 
@@ -551,12 +562,10 @@ def linear_ctc_best_states(
     states, score = primitives.best_path(
         table, lattice.labels, lattice.input_lengths, lattice.target_lengths, 0, lattice.observed
     )
-    if lattice.bad is not None:
-        states, score = states.masked_fill_(lattice.bad[:, None], -1), score.masked_fill_(lattice.bad, float("nan"))
-    return states, score
+    return checks.spoilt_path(states, score, lattice.bad)
 
 
 @linear_ctc_best_states.register_fake
 def _(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank, validate):
-    total = torch.promote_types(_accumulation_dtype(hidden), _accumulation_dtype(weight))
+    total = torch.promote_types(accumulation_dtype(hidden), accumulation_dtype(weight))
     return targets.new_empty(hidden.shape[:2]), hidden.new_empty(hidden.shape[0], dtype=total)

@@ -21,15 +21,14 @@ def ctc_loss(
     with_gradient: bool,
     validate: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Loss (B,) and its gradient -gamma (B, T, V), or an empty tensor without a gradient."""
+    """Loss (B,) and its gradient -gamma (B, T, V), or an empty tensor without a gradient.
+
+    Where the loss is NaN, the second means nothing: the backward pass makes it NaN.
+    """
     length, vocabulary = log_probs.shape[1:]
-    if validate:
-        checks.check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state)
-        bad = None
-    else:
-        targets, input_lengths, target_lengths, bad = checks.without_bad_values(
-            targets, input_lengths, target_lengths, length, vocabulary, blank
-        )
+    targets, input_lengths, target_lengths, bad = checks.safe_target(
+        targets, input_lengths, target_lengths, observed, length, vocabulary, blank, by_state, validate
+    )
     loss, gradient = primitives.forward_backward(
         log_probs,
         None,
@@ -44,8 +43,6 @@ def ctc_loss(
     )
     if bad is not None:
         loss = loss.masked_fill(bad, float("nan"))
-        if with_gradient:
-            gradient = gradient.masked_fill_(bad[:, None, None], float("nan"))
     return loss, gradient
 
 
@@ -69,12 +66,14 @@ def _(
 def _save_gradient(ctx, inputs, output) -> None:
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(output[1])
+    ctx.save_for_backward(*output)
 
 
 def _scale_gradient(ctx, grad_loss, _):
-    (gradient,) = ctx.saved_tensors
-    return (None if grad_loss is None else scale_sentences(gradient, grad_loss), *[None] * 9)
+    if grad_loss is None:
+        return (None,) * 10
+    loss, gradient = ctx.saved_tensors
+    return scale_sentences(gradient, torch.where(loss.isnan(), float("nan"), grad_loss)), *[None] * 9
 
 
 ctc_loss.register_autograd(_scale_gradient, setup_context=_save_gradient)
@@ -103,17 +102,11 @@ def ctc_best_states(
 ) -> tuple[Tensor, Tensor]:
     """States (B, T) int64 of the best path and its score (B,): see `reference.best_path`."""
     length, vocabulary = scores.shape[1:]
-    if validate:
-        checks.check_values(targets, input_lengths, target_lengths, observed, length, vocabulary, blank, False)
-        bad = None
-    else:
-        targets, input_lengths, target_lengths, bad = checks.without_bad_values(
-            targets, input_lengths, target_lengths, length, vocabulary, blank
-        )
+    targets, input_lengths, target_lengths, bad = checks.safe_target(
+        targets, input_lengths, target_lengths, observed, length, vocabulary, blank, False, validate
+    )
     states, score = primitives.best_path(scores, targets, input_lengths, target_lengths, blank, observed)
-    if bad is not None:
-        states, score = states.masked_fill_(bad[:, None], -1), score.masked_fill_(bad, float("nan"))
-    return states, score
+    return checks.spoilt_path(states, score, bad)
 
 
 @ctc_best_states.register_fake

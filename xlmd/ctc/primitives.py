@@ -1,6 +1,8 @@
 """The four inner steps of everything here, each by the native library or, where that has no part for it, by torch.
 
-Native: float32 on the CPU, and on CUDA where nvcc was found at build time. Nothing is checked at this level.
+Native: float32 on the CPU, and on CUDA where nvcc was found at build time and the GPU is of compute capability 8.0 or
+later. Arguments are those that `checks` let through. Since lengths and labels address memory, the native library checks
+them once more: a sentence with a bad one gets a NaN, and nothing outside the table is read for it.
 """
 
 import logging
@@ -18,6 +20,8 @@ except ImportError:  # a checkout that was not installed
 
 logger = logging.getLogger(__name__)
 
+OLDEST_GPU = (8, 0)  # compute capability: the kernels reduce over a warp in one instruction
+
 
 @cache
 def _warn_once(message: str) -> None:
@@ -28,10 +32,16 @@ def _is_native(tensor: Tensor) -> bool:
     if tensor.dtype != torch.float32:
         return False
     if tensor.is_cuda:
-        if native is not None and native.cuda_built:
-            return True
-        _warn_once("xlmd was built without CUDA: CTC on CUDA tensors runs in plain torch (build with nvcc on the PATH)")
-        return False
+        if native is None or not native.cuda_built:
+            _warn_once(
+                "xlmd was built without CUDA: CTC on CUDA tensors runs in plain torch (build with nvcc on the PATH)"
+            )
+            return False
+        capability = torch.cuda.get_device_capability(tensor.device)
+        if capability < OLDEST_GPU:
+            needed, found = (".".join(map(str, version)) for version in (OLDEST_GPU, capability))
+            _warn_once(f"CTC on {tensor.device} runs in plain torch: compute capability {found}, {needed} is needed")
+        return capability >= OLDEST_GPU
     if native is None:
         _warn_once("xlmd's native library is not built: CTC runs in plain torch, slowly (run `pip install -e .`)")
     return native is not None and tensor.device.type == "cpu"
@@ -170,9 +180,10 @@ def best_path(
 
 
 def row_logsumexp(logits: Tensor) -> Tensor:
-    """log sum exp of each row: (N, V) -> (N,)."""
+    """log sum exp of each row: (N, V) -> (N,). NaN for a row with a NaN or +inf."""
     if not _is_native(logits):
-        return logits.logsumexp(1)
+        result = logits.logsumexp(1)
+        return result.masked_fill(result == float("inf"), float("nan"))
     logits = logits.contiguous()
     result = logits.new_empty(logits.shape[0])
     if logits.is_cuda:
@@ -201,7 +212,8 @@ def softmax_gradient_(
 
     logits (N, V') are columns offset.. of the full rows; normaliser, scale (N,); table (N, L+1) log-probabilities of
     the compact columns; gradient (N, L+1); columns (B, L+1) int64: their full column, -1 to skip; sentence (N,) int64.
-    dtype is that of the matrices that the result will meet: on CUDA a half type narrows it.
+    dtype is that of the matrices that the result will meet: on CUDA a half type narrows it. Where scale is 0,
+    scale p is 0, whatever the logits.
     """
     if _is_native(logits):
         tensors = [tensor.contiguous() for tensor in (table, gradient, columns, sentence)]
@@ -217,7 +229,7 @@ def softmax_gradient_(
                 *addresses, *logits.shape, compact, result.data_ptr(), _PRECISIONS[dtype], _stream(logits)
             )
         return result
-    result = logits.sub_(normaliser[:, None]).exp_().mul_(scale[:, None])
+    result = logits.sub_(normaliser[:, None]).exp_().mul_(scale[:, None]).masked_fill_((scale == 0)[:, None], 0.0)
     columns = columns[sentence] - offset
     here = (columns >= 0) & (columns < logits.shape[1])
     values = torch.where(here, gradient, 0.0)

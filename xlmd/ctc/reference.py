@@ -27,7 +27,10 @@ def _lattice(
     by_state: bool,
     score_observed: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels (B, S), emissions (B, T, S) with -inf wherever a state may not be, and where skips from s-2 may land."""
+    """Labels (B, S), emissions (B, T, S) with -inf wherever a state may not be, and where skips from s-2 may land.
+
+    A +inf becomes NaN, as in the native library.
+    """
     positions = torch.arange(table.shape[1], device=table.device)
     states = torch.arange(2 * targets.shape[1] + 1, device=table.device)
     inside = states <= 2 * target_lengths[:, None]
@@ -41,6 +44,7 @@ def _lattice(
             emissions = emissions.masked_fill(forced, 0.0)
         emissions = emissions.masked_fill(forced & (here != observed[:, :, None]), NEG_INF)
     emissions = emissions.masked_fill(~inside[:, None, :], NEG_INF)
+    emissions = emissions.masked_fill(emissions == float("inf"), float("nan"))
     skips = torch.zeros_like(inside)
     skips[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
     return labels, emissions, skips
@@ -72,7 +76,7 @@ def forward_backward(
     """The loss (B,), and its gradient with respect to log_probs (B, T, V), which is -gamma.
 
     log_probs (B, T, V) float32 or float64, any values (it need not be normalised). An infeasible sentence has loss inf
-    and gradient 0; one with a NaN within its length has NaN in both. Without a gradient the second result is empty.
+    and gradient 0; one with a NaN or +inf within its length has NaN in both. Without a gradient the second is empty.
     """
     batch, length, _ = log_probs.shape
     labels, emissions, skips = _lattice(
@@ -134,7 +138,7 @@ def best_path(
     """The states (B, T) int64 of the best path and its score (B,).
 
     Among equal scores: stay, then from s-1, then from s-2; at the end the last blank, then the last label. States are
-    -1 beyond a sentence's length and throughout an infeasible one (score -inf) or one with a NaN (score NaN).
+    -1 beyond a sentence's length and throughout an infeasible one (score -inf) or one with a NaN or +inf (score NaN).
     """
     batch, length, _ = scores.shape
     _, emissions, skips = _lattice(scores, targets, input_lengths, target_lengths, blank, observed, False, True)
