@@ -273,6 +273,17 @@ def figure2(argv: Sequence[str]) -> None:
     run(**vars(parser.parse_args(argv)))
 
 
+def audit(argv: Sequence[str]) -> None:
+    """What of the paper was reproduced, claim by claim, and its prose against its own tables."""
+    from xlmd.reporting.audit import audit as run
+
+    parser = _parser(
+        audit, "config", "paper", "out-md", "out-csv", "out-html",
+        tables={"nargs": "+", "default": [], "help": "tables and figures whose results are there"},
+    )  # fmt: skip
+    run(**vars(parser.parse_args(argv)))
+
+
 def samples(argv: Sequence[str]) -> None:
     """The first test sentences of each direction with every system's translation, as Markdown."""
     from xlmd.reporting.samples import samples as run
@@ -343,7 +354,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         resolve, phrasebook, fetch, preprocess, tokenizer, encode, pretrain, train, distil, decode, score, latency,
-        table, figure1, figure2, samples, curves, explain, translate,
+        table, figure1, figure2, audit, samples, curves, explain, translate,
     )
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from xlmd.configuration import check_config, read_definitions
 from xlmd.errors import UserError
-from xlmd.grid import TABLES, WITH_SPEED, points, spell, timed
+from xlmd.grid import AUDITED, TABLES, WITH_SPEED, points, spell, timed
 from xlmd.layout import TEACHER, Layout, direction_of, system_of
 from xlmd.reporting.code import code_version
 
@@ -41,6 +41,9 @@ DECODING = "[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*"
 
 # The tables and figures that this configuration has directions for.
 SHOWN = [table for table in TABLES if table != "table3" or config["further_directions"]]
+
+# What the audit tests the paper's claims on.
+CLAIM_TABLES = [table for table in AUDITED if table in SHOWN]
 
 # Figure 1 draws the model that Table 10 shows.
 MODEL_OF_FIGURE1 = points(config, "table10")[-1].run
@@ -234,3 +237,9 @@ def table_inputs(table):
             else []
         ),
     }
+
+
+def made_files(table):
+    """The result files of a table or figure that others read."""
+    timings = [f"{R}/latency/{table}.json"] if table in WITH_SPEED else []
+    return [f"{R}/{table}.csv", *timings]

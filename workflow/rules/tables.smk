@@ -101,6 +101,47 @@ rule figure2:
         " --out-csv {output.csv} --out-provenance {output.provenance} 2>&1 | tee {log}"
 
 
+rule audit:
+    input:
+        [file for table in CLAIM_TABLES for file in made_files(table)],
+        translations=[f"{folder}/test.txt" for folder in decodes(*CLAIM_TABLES)],
+        models=sorted(
+            {f"{R}/runs/{point.run}/model" for point in points(config, "table10")}
+        ),
+        mlm=built(mlm(config["grid"]["analysis"])),
+        tokenizer=built(tokenizer(config["grid"]["analysis"])),
+        texts=sorted(
+            {
+                LAYOUT.text(point.direction, split, side)
+                for point in points(config, *CLAIM_TABLES)
+                for split, side in (("test", 0), ("test", 1), ("train", 0))
+            }
+        ),
+        config=f"{R}/config.yaml",
+        paper=[f"resources/paper/table{number}.csv" for number in range(1, 11)],
+    output:
+        md=f"{R}/audit.md",
+        csv=f"{R}/audit.csv",
+        html=report(f"{R}/audit.html", category="Audit", caption="../report/audit.rst"),
+    log:
+        f"{R}/logs/audit.log",
+    benchmark:
+        f"{R}/benchmarks/audit.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        paper=lambda w, input: Path(input.paper[0]).parent,
+        tables=CLAIM_TABLES,
+        code=code_version("audit"),
+    shell:
+        "xlmd audit --config {input.config} --paper {params.paper} --tables {params.tables} --out-md {output.md}"
+        " --out-csv {output.csv} --out-html {output.html} 2>&1 | tee {log}"
+
+
 rule samples:
     input:
         translations=[f"{folder}/test.txt" for folder in decodes("table1", "table3")],

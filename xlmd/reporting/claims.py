@@ -1,0 +1,400 @@
+"""The paper's claims as predicates over result files: each is tested on what was measured, and gets a verdict.
+
+A comparison of two outputs is decided by sacreBLEU's paired bootstrap: *for* the claim if the difference has the
+claimed sign and p < 0.05, *against* it if it has the other sign and p < 0.05, *open* otherwise. A comparison of two
+times is decided by their runs: for or against if the slowest run of one is faster than the fastest of the other.
+
+A claim is **reproduced** if more comparisons are for it than against it and at least half are for it,
+**contradicted** if more are against it than for it and at least half are against it, **inconclusive** otherwise, and
+**not tested** without any comparison.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sacrebleu.metrics import BLEU
+from sacrebleu.significance import PairedTest
+
+from xlmd.files import read_lines
+from xlmd.grid import Cell, cells, timed
+from xlmd.layout import Layout
+from xlmd.reporting.grid_tables import metric_of
+from xlmd.reporting.results import Result, Results
+
+FOR, AGAINST, OPEN = "for", "against", "open"
+SAMPLES, LEVEL = 1000, 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One piece of evidence: what was compared, with its figures, and which way it points."""
+
+    text: str
+    outcome: str
+
+
+@dataclass
+class Verdict:
+    """A claim's verdict with all its evidence."""
+
+    claim: "Claim"
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        if not self.comparisons:
+            return "not tested"
+        pro, contra = (sum(c.outcome == side for c in self.comparisons) for side in (FOR, AGAINST))
+        if pro > contra and 2 * pro >= len(self.comparisons):
+            return "reproduced"
+        if contra > pro and 2 * contra >= len(self.comparisons):
+            return "contradicted"
+        return "inconclusive"
+
+
+class Evidence:
+    """The results that claims are tested on."""
+
+    def __init__(self, config: dict[str, Any], tables: set[str]) -> None:
+        """tables: those whose results are there."""
+        self.config, self.tables, self.layout = config, tables, Layout(config)
+        self.root = config["results"]
+
+    def results(self, table: str) -> list[tuple[Cell, Result]]:
+        """The cells of a table with their results, timed ones with times; none if the table was not made."""
+        if table not in self.tables:
+            return []
+        latency = f"{self.root}/latency/{table}.json" if timed(self.config, table) else None
+        results = Results(self.root, latency)
+        return [(cell, results[cell.point]) for cell in cells(self.config, table)]
+
+    def pairs(
+        self, table: str, first: Callable[[Cell, Result], Any], second: Callable[[Cell, Result], Any]
+    ) -> Iterator:
+        """(a, b) of the results of a table for which first(a) == second(b), where both are not None."""
+        found = self.results(table)
+        for cell_a, a in found:
+            key = first(cell_a, a)
+            for cell_b, b in found:
+                if key is not None and a is not b and key == second(cell_b, b) and a.record["seed"] == b.record["seed"]:
+                    yield a, b
+
+    def better(self, a: Result, b: Result, bucket: str | None = None) -> Comparison:
+        """Whether a's translations are better than b's (BLEU of the direction, paired bootstrap)."""
+        metric = metric_of(a.point.direction)
+        scores = [result.score[metric]["score"] for result in (a, b)]
+        p = self._bootstrap(a, b) if a.translations != b.translations else 1.0
+        text = f"{a.point.direction}: {a.name} {scores[0]:.2f}, {b.name} {scores[1]:.2f} (p = {p:.3f})"
+        return Comparison(text, _outcome(scores[0] - scores[1], p < LEVEL))
+
+    def faster(self, a: Result, b: Result) -> Comparison | None:
+        """Whether a is faster than b, by every run of the timing."""
+        if not a.latency or not b.latency:
+            return None
+        times = [result.latency["translation"]["run_means"] for result in (a, b)]
+        means = [result.latency["translation"]["mean"] for result in (a, b)]
+        apart = max(times[0]) < min(times[1]) or max(times[1]) < min(times[0])
+        text = f"{a.name} {means[0]:.1f} ms, {b.name} {means[1]:.1f} ms"
+        return Comparison(text, _outcome(means[1] - means[0], apart))
+
+    def _bootstrap(self, a: Result, b: Result) -> float:
+        references = read_lines(self.layout.text(a.point.direction, "test", 1))
+        test = PairedTest(
+            [("b", b.translations), ("a", a.translations)],
+            {"BLEU": BLEU(tokenize="none", force=True)},
+            references=[references],
+            test_type="bs",
+            n_samples=SAMPLES,
+        )
+        return test()[1]["BLEU"][1].p_value
+
+
+def _outcome(difference: float, significant: bool) -> str:
+    if not significant or difference == 0:
+        return OPEN
+    return FOR if difference > 0 else AGAINST
+
+
+Test = Callable[[Evidence], Iterator[Comparison | None]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """section: of the paper. tables: whose results it is tested on."""
+
+    section: str
+    text: str
+    tables: tuple[str, ...]
+    test: Test
+
+
+def _iterations(result: Result) -> int | None:
+    return None if result.iterations == "N" else int(result.iterations)
+
+
+def _system(cell: Cell, result: Result) -> tuple:
+    """What stays the same when only the number of iterations changes."""
+    return cell.column, result.row, result.point.direction, result.point.settings, result.point.data
+
+
+def _ours(result: Result) -> bool:
+    return result.point.system == "xlmd" and result.settings["add_and_scale"]
+
+
+def one_parameter(evidence: Evidence) -> Iterator[Comparison]:
+    """Counted in the trained models of Table 10, against the masked language model that they came from."""
+    import torch
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    from xlmd.model import XLMDConfig, XLMDForTranslation
+
+    for run in dict.fromkeys(str(r.run) for _, r in evidence.results("table10") if _ours(r)):
+        config = XLMDConfig.from_pretrained(f"{run}/model")
+        with torch.device("meta"):
+            own = {name: p.numel() for name, p in XLMDForTranslation(config).named_parameters()}
+            base = dict(XLMRobertaForMaskedLM(XLMRobertaConfig(**config.to_dict())).named_parameters())
+        new = {name: number for name, number in own.items() if name not in base}
+        text = f"{run}: new parameters {new}, of {sum(own.values()):,}"
+        yield Comparison(text, FOR if sum(new.values()) == 1 else AGAINST)
+
+
+def representation_consistency(evidence: Evidence) -> Iterator[Comparison]:
+    """With s = 1, σ → 0 and no add-and-scale, the decorated model must give the masked language model's own logits."""
+    import torch
+    from transformers import AutoTokenizer, XLMRobertaForMaskedLM
+
+    from xlmd.model import decorate
+
+    direction = evidence.config["grid"]["analysis"]
+    base = evidence.layout.base(direction)
+    mlm, name = evidence.layout.mlm(base), evidence.layout.tokenizer(base)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    sentences = read_lines(evidence.layout.text(direction, "test", 0))[:8]
+    batch = tokenizer(sentences, return_tensors="pt", padding=True)
+    lengths = batch["attention_mask"].sum(1)
+    plain = XLMRobertaForMaskedLM.from_pretrained(mlm, use_safetensors=True).eval()
+    with torch.no_grad():
+        expected = plain(**batch).logits
+        for m in range(plain.config.num_hidden_layers + 1):
+            model = decorate(
+                mlm, mask_token_id=tokenizer.mask_token_id, insertion_layer=m, upsampling_ratio=1.0,
+                add_and_scale=False, initial_sigma=1e-3,
+            ).eval()  # fmt: skip
+            refined, _ = model(batch["input_ids"], lengths)
+            inside = batch["attention_mask"].bool()
+            error = (model.logits(refined) - expected)[inside].abs().max().item()
+            scale = expected[inside].abs().max().item()
+            text = f"M = {m}: largest difference of logits {error:.1e}, largest logit {scale:.1f}"
+            yield Comparison(text, FOR if error < 1e-4 * scale else AGAINST)
+
+
+def more_iterations(evidence: Evidence) -> Iterator[Comparison]:
+    """T = 2 over 1 and 4 over 2, for every M of Figure 2."""
+    for more, fewer in ((2, 1), (4, 2)):
+        for a, b in evidence.pairs(
+            "figure2",
+            lambda cell, r, more=more: _system(cell, r) if _iterations(r) == more else None,
+            lambda cell, r, fewer=fewer: _system(cell, r) if _iterations(r) == fewer else None,
+        ):
+            yield evidence.better(a, b)
+
+
+def long_sentences(evidence: Evidence) -> Iterator[Comparison]:
+    """The gain of T = 4 over T = 1 in the longest bucket that has sentences, against that in the shortest."""
+    found = {_iterations(result): result for _, result in evidence.results("table7")}
+    if not {1, 4} <= set(found):
+        return
+    gains = {}
+    for low, bucket in found[1].score["buckets"].items():
+        if bucket["sentences"]:
+            gains[low] = found[4].score["buckets"][low]["score"] - bucket["score"]
+    shortest, longest = next(iter(gains)), list(gains)[-1]
+    text = ", ".join(f"from {low} tokens {gain:+.2f}" for low, gain in gains.items())
+    yield Comparison(f"gain of T = 4 over T = 1: {text}", FOR if gains[longest] > gains[shortest] else AGAINST)
+
+
+def over_cmlm(evidence: Evidence) -> Iterator[Comparison | None]:
+    """XLM-D of the most iterations at every M against CMLM of the most: better, and faster."""
+    last = max(evidence.config["grid"]["iterations"])
+    for a, b in evidence.pairs(
+        "table1",
+        lambda cell, r: cell.column if _ours(r) and _iterations(r) == last else None,
+        lambda cell, r: cell.column if r.row == "CMLM" else None,
+    ):
+        yield evidence.better(a, b)
+        yield evidence.faster(a, b)
+
+
+def over_transformer(evidence: Evidence) -> Iterator[Comparison]:
+    for a, b in evidence.pairs(
+        "table1",
+        lambda cell, r: cell.column if _ours(r) and (_iterations(r) or 0) >= 4 else None,
+        lambda cell, r: cell.column if r.row == "Transformer" else None,
+    ):
+        yield evidence.better(a, b)
+
+
+def fewer_iterations_are_faster(evidence: Evidence) -> Iterator[Comparison | None]:
+    for a, b in evidence.pairs(
+        "figure2",
+        lambda cell, r: (_system(cell, r), _iterations(r)),
+        lambda cell, r: (_system(cell, r), _iterations(r) // 2) if _iterations(r) > 1 else None,
+    ):
+        yield evidence.faster(a, b)
+
+
+def larger_m_is_faster(evidence: Evidence) -> Iterator[Comparison | None]:
+    """Each M of Figure 2 against the next smaller one, from T = 2 on."""
+    depths = sorted(evidence.config["grid"]["figure2_M"])
+    next_smaller = dict(zip(depths[1:], depths, strict=False))
+    for a, b in evidence.pairs(
+        "figure2",
+        lambda cell, r: (
+            (next_smaller.get(r.settings["M"]), _iterations(r)) if r.settings["M"] in next_smaller else None
+        ),
+        lambda cell, r: (r.settings["M"], _iterations(r)) if _iterations(r) >= 2 else None,
+    ):
+        yield evidence.faster(a, b)
+
+
+def m_costs_little(evidence: Evidence) -> Iterator[Comparison]:
+    """Half the depth loses less than one BLEU point against M = 0, as in the paper's tables."""
+    half = evidence.config["grid"]["M"][-1]
+    for a, b in evidence.pairs(
+        "table1",
+        lambda cell, r: (cell.column, r.iterations) if _ours(r) and r.settings["M"] == half else None,
+        lambda cell, r: (cell.column, r.iterations) if _ours(r) and r.settings["M"] == 0 else None,
+    ):
+        metric = metric_of(a.point.direction)
+        loss = b.score[metric]["score"] - a.score[metric]["score"]
+        text = f"{a.point.direction}, {a.iterations} iterations: M = {half} loses {loss:.2f} BLEU against M = 0"
+        yield Comparison(text, FOR if loss < 1 else AGAINST)
+
+
+def distilled_over_original(evidence: Evidence) -> Iterator[Comparison]:
+    for a, b in _table4(evidence):
+        yield evidence.better(a, b)
+
+
+def _table4(evidence: Evidence) -> Iterator[tuple[Result, Result]]:
+    return evidence.pairs(
+        "table4",
+        lambda cell, r: r.iterations if _ours(r) and cell.column == "distilled" else None,
+        lambda cell, r: r.iterations if _ours(r) and cell.column == "original" else None,
+    )
+
+
+def distillation_gap_shrinks(evidence: Evidence) -> Iterator[Comparison]:
+    gaps = {_iterations(a): a.score["bleu"]["score"] - b.score["bleu"]["score"] for a, b in _table4(evidence)}
+    if gaps:
+        first, last = min(gaps), max(gaps)
+        text = ", ".join(f"T = {t}: {gap:+.2f}" for t, gap in sorted(gaps.items()))
+        yield Comparison(f"distilled minus original: {text}", FOR if gaps[last] < gaps[first] else AGAINST)
+
+
+def larger_s_helps_one_iteration(evidence: Evidence) -> Iterator[Comparison]:
+    low, high = evidence.config["grid"]["upsampling"][0], evidence.config["grid"]["upsampling"][-1]
+    for a, b in evidence.pairs(
+        "table5",
+        lambda cell, r: 1 if cell.column == f"s={high}" and _iterations(r) == 1 else None,
+        lambda cell, r: 1 if cell.column == f"s={low}" and _iterations(r) == 1 else None,
+    ):
+        yield evidence.better(a, b)
+
+
+def larger_s_matters_less_later(evidence: Evidence) -> Iterator[Comparison]:
+    """The spread of BLEU over s at the most iterations against that at one."""
+    spread = {}
+    for _, result in evidence.results("table5"):
+        spread.setdefault(_iterations(result), []).append(result.score["bleu"]["score"])
+    if spread:
+        ranges = {t: max(scores) - min(scores) for t, scores in sorted(spread.items())}
+        text = ", ".join(f"T = {t}: {width:.2f}" for t, width in ranges.items())
+        outcome = FOR if ranges[max(ranges)] < ranges[min(ranges)] else AGAINST
+        yield Comparison(f"largest minus smallest BLEU over s: {text}", outcome)
+
+
+def pretrained_over_reset(evidence: Evidence) -> Iterator[Comparison]:
+    for a, b in evidence.pairs(
+        "table6",
+        lambda cell, r: (r.row, r.iterations) if cell.column == "pretrained" else None,
+        lambda cell, r: (r.row, r.iterations) if cell.column == "reset" else None,
+    ):
+        yield evidence.better(a, b)
+
+
+def dynamic_at_least_static(evidence: Evidence) -> Iterator[Comparison]:
+    """At T = 8 both must give the same translations; before, dynamic must not be worse."""
+    for a, b in evidence.pairs(
+        "table9",
+        lambda cell, r: (r.row, r.iterations, r.point.direction) if cell.column.endswith("dynamic") else None,
+        lambda cell, r: (r.row, r.iterations, r.point.direction) if cell.column.endswith("static") else None,
+    ):
+        if _iterations(a) == 8:
+            same = a.translations == b.translations
+            yield Comparison(f"{a.point.direction}: {a.name}, same translations: {same}", FOR if same else AGAINST)
+        else:
+            found = evidence.better(a, b)
+            yield Comparison(found.text, FOR if found.outcome != AGAINST else AGAINST)
+
+
+def single_step_is_fast(evidence: Evidence) -> Iterator[Comparison]:
+    """The paper's 19.9×: at least 15× counts, for hardware differs."""
+    found = evidence.results("table8")
+    baseline = next((r for _, r in found if r.row == "Transformer"), None)
+    for _, result in found:
+        if baseline and result.row == "XLM-D with LT only":
+            times = [r.latency["translation"]["mean"] for r in (baseline, result)]
+            text = f"{times[0]:.1f} ms against {times[1]:.1f} ms: {times[0] / times[1]:.1f}×"
+            yield Comparison(text, FOR if times[0] / times[1] >= 15 else AGAINST)
+
+
+def small_corpora_gain_more(evidence: Evidence) -> Iterator[Comparison]:
+    """Only where the corpora of Table 3 differ in size tenfold or more."""
+    sizes, gains = {}, {}
+    for cell, result in evidence.results("table3"):
+        if result.row == "Transformer" or _iterations(result) == max(evidence.config["grid"]["iterations"]):
+            score = result.score[metric_of(cell.column)]["score"]
+            gains[cell.column] = gains.get(cell.column, 0.0) + (-score if result.row == "Transformer" else score)
+            sizes[cell.column] = len(read_lines(evidence.layout.text(cell.column, "train", 0)))
+    if sizes and max(sizes.values()) >= 10 * min(sizes.values()):
+        small, large = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+        text = ", ".join(f"{d} ({sizes[d]:,} pairs): {gains[d]:+.2f}" for d in sizes)
+        yield Comparison(f"XLM-D minus Transformer: {text}", FOR if gains[small] > gains[large] else AGAINST)
+
+
+def untested(_: Evidence) -> Iterator[Comparison]:
+    """Systems that the paper only quotes and that are not trained here."""
+    return iter(())
+
+
+CLAIMS = [
+    Claim("2.2", "The decorator adds one trainable parameter", ("table10",), one_parameter),
+    Claim("2.2", "The pre-trained representation stays consistent: s = 1, σ → 0 gives its own logits", ("table10",),
+          representation_consistency),
+    Claim("3.2", "XLM-D is better than CMLM, and faster", ("table1",), over_cmlm),
+    Claim("3.2", "XLM-D is better than the Transformer from 4 iterations on", ("table1",), over_transformer),
+    Claim("3.2", "Single-step XLM-D is better than every single-step baseline", (), untested),
+    Claim("3.2", "Single-step XLM-D is 19.9 times as fast as the Transformer", ("table8",), single_step_is_fast),
+    Claim("3.2", "Gains over the Transformer are larger on small corpora", ("table3",), small_corpora_gain_more),
+    Claim("3.3", "More iterations are better: 1 < 2 < 4", ("figure2",), more_iterations),
+    Claim("3.3", "Long sentences gain most from iterations", ("table7",), long_sentences),
+    Claim("3.3", "Speed falls with the number of iterations", ("figure2",), fewer_iterations_are_faster),
+    Claim("3.3", "A larger M is faster from 2 iterations on", ("figure2",), larger_m_is_faster),
+    Claim("3.3", "A larger M costs little BLEU", ("table1",), m_costs_little),
+    Claim("3.3", "Distilled data are better than original data", ("table4",), distilled_over_original),
+    Claim("3.3", "The gap of distillation shrinks with more iterations", ("table4",), distillation_gap_shrinks),
+    Claim("3.3", "A larger s helps a single iteration", ("table5",), larger_s_helps_one_iteration),
+    Claim("3.3", "With more iterations s hardly matters", ("table5",), larger_s_matters_less_later),
+    Claim("3.3", "Pre-trained parameters are better than reset ones, at every T", ("table6",), pretrained_over_reset),
+    Claim("A.3", "Dynamic blocks are at least as good as static ones, and equal at T = 8", ("table9",),
+          dynamic_at_least_static),
+    Claim("A.3", "XLM-D is better and faster than AB-Net", (), untested),
+]  # fmt: skip
+
+
+def judge(evidence: Evidence) -> Iterator[Verdict]:
+    """Each claim's verdict."""
+    for claim in CLAIMS:
+        yield Verdict(claim, [comparison for comparison in claim.test(evidence) if comparison is not None])
