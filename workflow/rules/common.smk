@@ -232,7 +232,7 @@ def table_inputs(table):
             else []
         ),
         "paper": (
-            [f"resources/paper/{table}.csv"]
+            [f"resources/paper/{table}.csv", "resources/paper/protocols.csv"]
             if table not in ("table11", "figure2")
             else []
         ),

@@ -166,6 +166,8 @@ def representation_consistency(evidence: Evidence) -> Iterator[Comparison]:
 
     from xlmd.model import decorate
 
+    if "table10" not in evidence.tables:
+        return
     direction = evidence.config["grid"]["analysis"]
     base = evidence.layout.base(direction)
     mlm, name = evidence.layout.mlm(base), evidence.layout.tokenizer(base)

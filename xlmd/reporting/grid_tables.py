@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
 from xlmd.grid import WITH_SPEED, Cell, Point
-from xlmd.reporting.paper import figure_columns, title
+from xlmd.reporting.paper import figure_columns, protocols, title
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table
 
@@ -166,6 +167,21 @@ def score_table(name: str, results: Sequence[Result]) -> Table:
     notes = [f"{heading}: " + ", ".join(f"`{text}`" for text in texts) for heading, texts in signatures.items()]
     heading = f"{title(name).split(':')[0]}, all scores"
     return Table(f"{name}_scores", heading, columns, ("decoding", "seed"), rows, notes)
+
+
+def protocol_table(name: str, path: str | Path, paper: Paper) -> Table | None:
+    """How the figures came about that the paper quotes; None for a table that quotes no system."""
+    frame = protocols(path, [row["system"] for row in paper if "citation" in row or name in ("table3", "table10")])
+    if frame.empty:
+        return None
+    columns = [Column(column, column.replace("_", " ")) for column in frame.columns]
+    notes = [
+        "Figures of different protocols do not compare: what a system was distilled from, how many lengths it tries, "
+        "whether another model rescores, how checkpoints are averaged, and what tokens BLEU counts. *unsure*: not all "
+        "of a row could be checked in its authors' code or text."
+    ]
+    heading = f"{title(name).split(':')[0]}, protocols of the quoted systems"
+    return Table(f"{name}_protocols", heading, columns, ("system",), frame.to_dict("records"), notes)
 
 
 def bucket_table(name: str, cells: Sequence[Cell], results: Results, paper: Paper) -> Table:

@@ -10,7 +10,14 @@ from xlmd.files import read_json
 from xlmd.grid import WITH_SPEED, Cell, cells, timed
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
-from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, metric_of, score_table
+from xlmd.reporting.grid_tables import (
+    bucket_table,
+    grid_table,
+    latency_table,
+    metric_of,
+    protocol_table,
+    score_table,
+)
 from xlmd.reporting.paper import read_paper
 from xlmd.reporting.provenance import provenance
 from xlmd.reporting.results import Results
@@ -48,7 +55,14 @@ def make(
     else:
         table = grid_table(name, shown, results, points, read_paper(paper))
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
-    tables = [table, *([latency_table(name, results, points)] if points else []), score_table(name, scored)]
+    tables = [table]
+    if name != "table11" and (
+        quoted := protocol_table(name, Path(paper).with_name("protocols.csv"), read_paper(paper))
+    ):
+        tables.append(quoted)
+    if points:
+        tables.append(latency_table(name, results, points))
+    tables.append(score_table(name, scored))
     write_csv(out_csv, table)
     write_markdown(out_md, tables)
     write_latex(out_tex, table)

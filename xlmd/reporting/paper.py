@@ -1,5 +1,6 @@
 """The paper's own tables, as printed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,18 @@ def read_paper(path: str | Path) -> list[dict[str, str | None]]:
     if not {"iterations", "min_length"} & set(frame.columns):
         raise UserError(f"{path}: missing column iterations")
     return [{name: value or None for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def protocols(path: str | Path, quoted: Iterable[str]) -> pd.DataFrame:
+    """What is known of how each quoted system's figures came about. quoted: the systems of a table.
+
+    `path`: CSV with a row a system. Raises UserError if it cannot be read.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    return frame[frame["system"].isin(list(quoted))].reset_index(drop=True)
 
 
 def figure_columns(rows: list[dict[str, str | None]]) -> list[str]:

@@ -1,0 +1,184 @@
+"""The audit: verdicts follow the results, whatever they are."""
+
+import pandas as pd
+import pytest
+from results_example import PAPER, arguments, example_config, milliseconds, write_results
+
+from xlmd.files import write_lines
+from xlmd.grid import AUDITED
+from xlmd.layout import Layout
+from xlmd.reporting import claims
+from xlmd.reporting.audit import audit
+from xlmd.reporting.paper_check import check
+
+SENTENCE = "the doctor treats a patient in this hospital and then he writes one long letter to her mother"
+WORDS = SENTENCE.split(" ")
+LINES = [" ".join(WORDS[n % 5 :] + WORDS[: n % 5]) for n in range(12)]
+
+
+def spoilt(line, words):
+    """A line with its first words replaced: the more, the worse its BLEU."""
+    tokens = line.split()
+    return " ".join(["x"] * words + tokens[words:])
+
+
+def evidence(tmp_path, *tables, quality, score=None, latency=milliseconds):
+    """Results whose translations have quality(point) wrong words."""
+    config = example_config(tmp_path)
+    kinds = {"score": score} if score else {"score": lambda point: 50.0 - quality(point)}
+    write_results(
+        config, *tables, latency=latency, translation=lambda point, n: spoilt(LINES[n], quality(point)), **kinds
+    )
+    layout = Layout(config)
+    for direction in layout.directions:
+        for split in ("train", "test"):
+            for side in (0, 1):
+                write_lines(layout.text(direction, split, side), LINES)
+    return claims.Evidence(config, set(tables))
+
+
+def verdict(found, text):
+    (claim,) = [claim for claim in claims.CLAIMS if claim.text.startswith(text)]
+    return claims.Verdict(claim, [comparison for comparison in claim.test(found) if comparison is not None]).name
+
+
+def iterations(point):
+    return dict(point.decoding).get("iterations", 0)
+
+
+def depth(point):
+    return dict(point.settings).get("M", 0)
+
+
+QUALITIES = [
+    ("More iterations are better", "figure2", lambda p: 10 - iterations(p), iterations, lambda p: 3),
+    ("XLM-D is better than the Transformer", "table1", lambda p: 8 * (p.system != "xlmd"),
+     lambda p: 8 * (p.system == "xlmd"), lambda p: 4),
+    ("Distilled data are better", "table4", lambda p: 8 * (p.data == "original"),
+     lambda p: 8 * (p.data == "distilled"), lambda p: 4),
+    ("Pre-trained parameters are better", "table6", lambda p: 8 * ("reset" in dict(p.settings)),
+     lambda p: 8 * ("reset" not in dict(p.settings)), lambda p: 4),
+    ("A larger s helps a single", "table5", lambda p: int(10 - 3 * dict(p.settings)["s"]),
+     lambda p: int(3 * dict(p.settings)["s"]), lambda p: 4),
+    ("Dynamic blocks are at least as good", "table9",
+     lambda p: 8 * ("strategy" in dict(p.decoding) and iterations(p) < 8),
+     lambda p: 8 * ("strategy" not in dict(p.decoding)), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "table", "good", "bad", "same"), QUALITIES)
+def test_a_verdict_follows_the_translations(tmp_path, text, table, good, bad, same):
+    assert verdict(evidence(tmp_path / "good", table, quality=good), text) == "reproduced"
+    assert verdict(evidence(tmp_path / "bad", table, quality=bad), text) == "contradicted"
+    if same:
+        assert verdict(evidence(tmp_path / "same", table, quality=same), text) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        (
+            "Speed falls with the number of iterations",
+            lambda p: 40.0 + 5 * iterations(p),
+            lambda p: 99.0 - iterations(p),
+        ),
+        ("A larger M is faster", lambda p: 40.0 - 3 * depth(p), lambda p: 40.0 + 3 * depth(p)),
+    ],
+)
+def test_a_verdict_follows_the_times(tmp_path, text, good, bad):
+    assert verdict(evidence(tmp_path / "good", "figure2", quality=depth, latency=good), text) == "reproduced"
+    assert verdict(evidence(tmp_path / "bad", "figure2", quality=depth, latency=bad), text) == "contradicted"
+
+
+def test_times_whose_runs_overlap_decide_nothing(tmp_path):
+    found = evidence(tmp_path, "figure2", quality=depth, latency=lambda p: 40.0 + 0.1 * iterations(p))
+    assert verdict(found, "Speed falls with") == "inconclusive"
+
+
+def test_xlmd_must_be_both_better_and_faster_than_cmlm(tmp_path):
+    better = {"quality": lambda p: 8 * (p.system == "cmlm")}
+    fast, slow = (lambda p: 5.0 if p.system == "xlmd" else 40.0), (lambda p: 5.0 if p.system != "xlmd" else 40.0)
+    assert (
+        verdict(evidence(tmp_path / "a", "table1", latency=fast, **better), "XLM-D is better than CMLM") == "reproduced"
+    )
+    assert verdict(evidence(tmp_path / "b", "table1", latency=slow, **better), "XLM-D is better than CMLM") == (
+        "inconclusive"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "good", "bad"),
+    [
+        ("The gap of distillation shrinks", "table4", lambda p: (p.data == "distilled") / iterations(p),
+         lambda p: (p.data == "distilled") * iterations(p)),
+        ("With more iterations s hardly", "table5", lambda p: dict(p.settings)["s"] / iterations(p),
+         lambda p: dict(p.settings)["s"] * iterations(p)),
+        ("A larger M costs little", "table1", lambda p: 30.0 - 0.2 * depth(p), lambda p: 30.0 - 2 * depth(p)),
+    ],
+)  # fmt: skip
+def test_a_verdict_follows_the_scores(tmp_path, text, table, good, bad):
+    def score(value):
+        return lambda point: float(value(point)) if point.system == "xlmd" else 30.0
+
+    assert verdict(evidence(tmp_path / "good", table, quality=depth, score=score(good)), text) == "reproduced"
+    assert verdict(evidence(tmp_path / "bad", table, quality=depth, score=score(bad)), text) == "contradicted"
+
+
+def test_what_has_no_results_is_not_tested(tmp_path):
+    found = evidence(tmp_path, "table5", quality=depth)
+    names = [claims.Verdict(claim, [c for c in claim.test(found) if c]).name for claim in claims.CLAIMS]
+    tested = [claim.text for claim, name in zip(claims.CLAIMS, names, strict=True) if name != "not tested"]
+    assert tested == [claim.text for claim in claims.CLAIMS if claim.tables == ("table5",)]
+
+
+def test_small_corpora_are_compared_only_if_sizes_differ(tmp_path):
+    def quality(point):
+        return 8 * (point.system == "transformer" and point.direction == "ko-en")
+
+    found = evidence(tmp_path, "table3", quality=quality)
+    assert verdict(found, "Gains over the Transformer are larger") == "not tested"
+    layout = found.layout
+    write_lines(layout.text("en-fr", "train", 0), 20 * LINES)
+    assert verdict(found, "Gains over the Transformer are larger") in ("reproduced", "contradicted")
+
+
+def test_the_audited_tables_are_those_that_claims_need():
+    assert set(AUDITED) == {table for claim in claims.CLAIMS for table in claim.tables}
+
+
+def test_the_audit_is_written_with_every_claim_and_its_evidence(tmp_path, monkeypatch):
+    found = evidence(tmp_path, "table5", "table9", quality=depth)
+    config = arguments(found.config, "table5")["config"]
+    outs = {f"out_{kind}": tmp_path / f"audit.{kind}" for kind in ("md", "csv", "html")}
+    audit(config=config, paper=PAPER, tables=["table5", "table9"], **outs)
+    text = outs["out_md"].read_text(encoding="utf-8")
+    assert all(f"### {claim.text}: " in text for claim in claims.CLAIMS)
+    assert "same translations: True" in text and "Tested at the scale embedded" in text
+    table = pd.read_csv(outs["out_csv"])
+    assert list(table["claim"]) == [claim.text for claim in claims.CLAIMS]
+    page = outs["out_html"].read_text(encoding="utf-8")
+    assert page.count("<details>") == len(claims.CLAIMS) and "http" not in page
+
+
+def test_the_papers_prose_is_recomputed_from_its_tables(tmp_path):
+    rows = {row["statement"]: row for row in check(PAPER)}
+    assert rows["iterative XLM-D over CMLM, En-De"]["computed"] == "2.77"
+    disagree = [row["statement"] for row in rows.values() if row["agrees"] == "no"]
+    assert len(disagree) == 4 and any("every length bucket" in text for text in disagree)
+    for path in PAPER.glob("table*.csv"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "table1.csv").write_text(
+        (PAPER / "table1.csv").read_text(encoding="utf-8").replace("29.80", "29.90"), encoding="utf-8"
+    )
+    changed = {row["statement"]: row for row in check(tmp_path)}
+    assert changed["iterative XLM-D over CMLM, En-De"]["agrees"] == "no"
+
+
+def test_every_quoted_system_has_its_protocol():
+    protocols = pd.read_csv(PAPER / "protocols.csv", keep_default_na=False)
+    quoted = set()
+    for number in (1, 2, 10):
+        quoted |= set(pd.read_csv(PAPER / f"table{number}.csv")["system"])
+    quoted = {system for system in quoted if not system.startswith("XLM-D")}
+    assert set(protocols["system"]) == quoted
+    assert set(protocols["certainty"]) == {"known", "unsure"}
