@@ -13,7 +13,7 @@ BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" 
 SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
-.PHONY: help setup test all fuzz sanitize clean-results FORCE
+.PHONY: help setup test all report fuzz sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -32,6 +32,9 @@ $(STAMP): requirements.lock $(NATIVE)
 
 all: setup ## every table and figure that the workflow can make
 	@$(call SNAKEMAKE,all)
+
+report: all ## all of it as one HTML page, results/report.html
+	@$(call SNAKEMAKE,all --report results/report.html)
 
 results/%: setup FORCE
 	@$(call SNAKEMAKE,$@)

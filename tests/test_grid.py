@@ -43,7 +43,7 @@ def test_another_seed_is_another_run_and_the_first_keeps_its_name(config):
 
 
 def test_cmlm_is_shown_where_it_is_trained(config):
-    config["grid"]["cmlm_directions"] = ["de-en"]
+    config["grid"] |= {"cmlm_directions": ["de-en"], "cmlm_in_table1": True}
     shown = [cell.column for cell in cells(config, "table1") if cell.point.system == "cmlm"]
     assert shown == ["de-en"]
     assert not [cell for cell in cells(config, "table4") if cell.point.system == "cmlm"]
@@ -64,6 +64,33 @@ def test_tables_without_speeds_time_nothing(config):
 
 def test_the_case_study_is_of_the_opposite_direction(config):
     assert {cell.point.direction for cell in cells(config, "table11")} == {"de-en"}
+
+
+def test_of_several_seeds_the_first_is_timed(config):
+    config["grid"]["seeds"] = [1, 2]
+    assert {point.seed for point in timed(config, "figure2")} == {None}
+
+
+def test_tables_that_show_the_same_systems_show_the_same_times(config):
+    for table, other in (("table10", "table1"), ("table8", "table2")):
+        assert timed(config, table) == timed(config, other)
+
+
+def test_a_system_trained_on_both_kinds_of_data_is_timed_on_distilled_ones(config):
+    assert {point.data for point in timed(config, "table4") if point.system == "cmlm"} == {"distilled"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_number_of_iterations_is_shown_once(config, table):
+    config["grid"]["iterations"] = [1, 2, 4, 8]
+    shown = [(cell.column, cell.point) for cell in cells(config, table)]
+    assert len(shown) == len(set(shown))
+
+
+def test_a_whole_number_and_its_fraction_are_one_s(config):
+    config["grid"]["s"] = 2
+    config["grid"]["upsampling"] = [2]
+    assert {point.run for point in points(config, "table5")} == {"en-de/xlmd-distilled-M=0-s=2.0"}
 
 
 def test_decodings_of_the_configuration_in_any_order_have_one_name(config):

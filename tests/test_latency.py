@@ -36,7 +36,8 @@ def clock(monkeypatch):
 
 
 def measure(translator, sources, **options):
-    return latency.measure(translator, sources, **({"warmup": 0, "runs": 2, "progress": False} | options))
+    options = {"warmup": 0, "runs": 2, "progress": False} | options
+    return latency.measure({"one": translator}, sources, **options)["one"]
 
 
 def test_every_sentence_is_translated_alone_in_every_run_after_the_warmup():

@@ -213,7 +213,7 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ["snakemake", "--cores", "1", TABLE, "--configfile", "micro.yaml"],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
-    checkpoint = "results/runs/*/xlmd-*/checkpoints/latest/state.pt"
+    checkpoint = "results/runs/*/xlmd-*/checkpoints/step-*/state.pt"
     deadline = time.monotonic() + 300
     while not list(folder.glob(checkpoint)):
         assert time.monotonic() < deadline and process.poll() is None, "no checkpoint appeared"

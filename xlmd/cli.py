@@ -57,10 +57,13 @@ def phrasebook(argv: Sequence[str]) -> None:
     from xlmd.data.phrasebook.generate import generate
 
     parser = _parser(
-        phrasebook, "language", "split", "out", size={"type": int, "required": True}, seed={"type": int, "default": 1}
-    )
+        phrasebook, "language", "split", "out",
+        size={"type": int, "required": True},
+        seed={"type": int, "default": 1},
+        lexicons={"default": "resources/phrasebook", "help": "folder with meanings.yaml and the lexicons"},
+    )  # fmt: skip
     args = parser.parse_args(argv)
-    generate(args.language, args.split, args.size, args.seed, Path(args.out))
+    generate(args.language, args.split, args.size, args.seed, Path(args.out), Path(args.lexicons))
 
 
 def fetch(argv: Sequence[str]) -> None:
@@ -245,6 +248,7 @@ def table(argv: Sequence[str]) -> None:
     parser = _parser(
         table, "config", "out-csv", "out-md", "out-tex", "out-provenance",
         paper={"help": "the table as the paper prints it (CSV)"},
+        protocols={"help": "how the figures of quoted systems came about (CSV)"},
         latency={"help": "timings of the table's systems (JSON)"},
         corpora={"nargs": "+", "default": [], "help": "counts of the cleaned corpora (JSON)"},
     )  # fmt: skip

@@ -46,14 +46,21 @@ def _inconsistencies(config: dict[str, Any], default_layers: int) -> Iterator[tu
             yield f"corpora.{name}.base", f"{entry['base']!r} is not among bases, {sorted(config['bases'])}"
     for name, entry in config["bases"].items():
         yield from _base(f"bases.{name}", name, entry, config, default_layers)
-    if config["grid"]["analysis"] not in pairs:
-        yield "grid.analysis", f"{config['grid']['analysis']} is not among directions"
-    for direction in config["grid"]["cmlm_directions"]:
+    grid, names = config["grid"], [entry["pair"] for entry in config["directions"]]
+    if grid["analysis"] not in names:
+        yield "grid.analysis", f"{grid['analysis']} is not among directions"
+    if grid["seeds"][0] != config["seed"]:
+        yield "grid.seeds", f"{grid['seeds']} must begin with seed, {config['seed']}: it is the one that is timed"
+    for direction in grid["cmlm_directions"]:
         if direction not in pairs:
             yield "grid.cmlm_directions", f"{direction} is not among directions"
-    for system in (BASELINE, OURS, *([RIVAL] if config["grid"]["cmlm_directions"] else [])):
+    for system in (BASELINE, OURS, *([RIVAL] if grid["cmlm_directions"] else [])):
         if system not in config["systems"]:
             yield "systems", f"{system!r} is missing; the tables need it"
+    for system, entry in config["systems"].items():
+        for option, value in entry["decoding"].items():
+            if {"-", "/"} & set(str(value)):
+                yield f"systems.{system}.decoding.{option}", f"{value} cannot stand in the name of a decoding"
     if not config["systems"][BASELINE]["decoding"]:
         yield f"systems.{BASELINE}.decoding", "must name an option, as beam; the tables' decoding is called by it"
 

@@ -40,8 +40,8 @@ def distil(
     """Translate the training sources with the teacher and write the pairs worth learning from.
 
     model_folder: the teacher's transformers folder. source: the prefix of the encoded training sources. out: a folder;
-    gets `train.source.*` and `train.target.*`, encoded text, and `distillation.json` with the settings and the counts
-    (read, kept, left out by reason), which is also returned. min_length, max_length: of either side, bare;
+    gets `train.source.*` and `train.target.*`, encoded text, and `distillation.json` with the teacher, the settings and
+    the counts (read, kept, left out by reason), which is also returned. min_length, max_length: of either side, bare;
     max_ratio: longer side over shorter. threads: batches decoded at once, one core each.
 
     Decodes in shards of `shard_sentences`, each kept in `out/.shards` as soon as it is done: a run that was killed
@@ -65,6 +65,8 @@ def distil(
     targets = (ids[start:end] for ids, offsets in shards for start, end in zip(offsets, offsets[1:], strict=False))
     write_encoded(out / "train.target", (ids for ids, kept in zip(targets, keep, strict=True) if kept))
     report = {
+        "teacher": str(model_folder),
+        "teacher_sha256": file_sha256(Path(model_folder) / "model.safetensors"),
         "read": len(source),
         "kept": int(keep.sum()),
         "left_out": _first_reason_counts(left_out),

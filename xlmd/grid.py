@@ -46,13 +46,8 @@ class Point:
 
 
 class Cell(NamedTuple):
-    """A point in a table.
+    """A point in a table; its row follows from the run. column: a direction or a variant, as the table heads it."""
 
-    row: the system as the paper prints it, or None where it follows from the run (XLM-D's M, whose depth is known once
-    the model is). column: a direction or a variant, as the table heads it.
-    """
-
-    row: str | None
     column: str
     point: Point
 
@@ -63,6 +58,8 @@ def cells(config: dict[str, Any], table: str) -> list[Cell]:
     Raises KeyError for an unknown table.
     """
     seeds = [None if seed == config["seed"] else seed for seed in config["grid"]["seeds"]]
+    if table in OF_ONE_SEED:
+        seeds = seeds[:1]
     return [
         cell._replace(point=replace(cell.point, seed=seed)) for cell in TABLES[table](_Grid(config)) for seed in seeds
     ]
@@ -74,25 +71,20 @@ def points(config: dict[str, Any], *tables: str) -> list[Point]:
 
 
 def timed(config: dict[str, Any], table: str) -> list[Point]:
-    """What a table's speeds are measured on: its points in the direction of the analyses, the baseline first.
+    """What is timed for a table, in one job: its points in the direction of the analyses, the baseline first.
 
-    The baseline is timed in transformers, against which speed-ups are given, and in CTranslate2. Empty for a table
-    without speeds. One seed stands for all: a model's speed does not depend on its weights' values.
+    The baseline is timed in transformers, against which speed-ups are given, and in CTranslate2. Of several seeds the
+    first is timed, of a model trained on original and on distilled data the latter. Empty for a table without speeds.
     """
-    if table not in WITH_SPEED:
+    if table not in TIMED_IN:
         return []
     grid = _Grid(config)
+    shown = [cell.point for cell in TABLES[TIMED_IN[table]](grid) if cell.point.direction == grid.analysis]
+    shown.sort(key=lambda point: point.data == "original")  # stable: otherwise the table's order
+    kept = {replace(point, data=""): point for point in reversed(shown) if point.system != BASELINE}
     baseline = grid.baseline(grid.analysis)
-    others = [cell.point for cell in TABLES[table](grid) if cell.point.direction == grid.analysis]
     optimised = replace(baseline, decoding=(("engine", "ctranslate2"),))
-    # The data a model was trained on has no part in its speed: Table 4 shows one speed for both columns.
-    shown = {replace(point, data="") for point in others if point.system == BASELINE}
-    kept = []
-    for point in others:
-        if (same := replace(point, data="")) not in shown:
-            shown.add(same)
-            kept.append(point)
-    return [baseline, optimised, *kept]
+    return [baseline, optimised, *reversed(kept.values())]
 
 
 class _Grid:
@@ -104,123 +96,142 @@ class _Grid:
         self.further = [entry["pair"] for entry in config["further_directions"]]
         self.analysis: str = grid["analysis"]
         self.depths: list[int] = grid["M"]
-        self.s: float = grid["s"]
+        self.s = float(grid["s"])
         self.iterations: list[int] = grid["iterations"]
-        self.upsampling: list[float] = grid["upsampling"]
+        self.all_iterations = list(dict.fromkeys([1, *self.iterations]))
+        self.upsampling = [float(s) for s in grid["upsampling"]]
         self.figure_depths: list[int] = grid["figure2_M"]
         self.rival_directions: list[str] = grid["cmlm_directions"]
-        self.baseline_decoding: Options = tuple(sorted(config["systems"][BASELINE]["decoding"].items()))
         self.rival_iterations: list[int] = grid["cmlm_iterations"]
+        self.rival_in_table1: bool = grid["cmlm_in_table1"]
+        self.baseline_decoding: Options = tuple(sorted(config["systems"][BASELINE]["decoding"].items()))
+        ours = config["systems"][OURS]
+        # What a run or decoding has without its name saying so.
+        self.implied = {"reset": False, "add_and_scale": True, "strategy": "dynamic"}
+        self.implied |= ours["settings"] | ours["decoding"]
 
     def baseline(self, direction: str, data: str = "original") -> Point:
         return Point(direction, BASELINE, data, decoding=self.baseline_decoding)
 
-    def rivals(self, direction: str, iterations: list[int], data: str = "distilled") -> Iterator[tuple[str, Point]]:
+    def rivals(self, direction: str, iterations: list[int], data: str = "distilled") -> Iterator[Point]:
         """CMLM, where the configuration trains it."""
         for number in iterations if direction in self.rival_directions else []:
-            yield "CMLM", Point(direction, RIVAL, data, decoding=(("iterations", number),))
+            yield Point(direction, RIVAL, data, decoding=(("iterations", number),))
 
-    def ours(self, direction: str, m: int, iterations: int, data: str = "distilled", **others: Any) -> Point:
-        """XLM-D; others: settings beside M and s, `strategy`: of decoding."""
-        decoding = {"iterations": iterations} | {key: others.pop(key) for key in ("strategy",) if key in others}
-        settings = {"M": m, "s": self.s} | others
-        return Point(direction, OURS, data, tuple(settings.items()), tuple(decoding.items()))
+    def ours(
+        self,
+        direction: str,
+        m: int,
+        iterations: int,
+        data: str = "distilled",
+        *,
+        s: float | None = None,
+        strategy: str | None = None,
+        **settings: Any,
+    ) -> Point:
+        """XLM-D; settings: beside M and s. Named is only what differs from the configuration."""
+        named = {"M": m, "s": s or self.s} | self._unlike(settings)
+        decoding = {"iterations": iterations} | self._unlike({"strategy": strategy} if strategy else {})
+        return Point(direction, OURS, data, tuple(named.items()), tuple(decoding.items()))
 
-    def latent_transform_only(self, direction: str, m: int, **others: Any) -> Point:
-        return self.ours(direction, m, 1, add_and_scale=False, **others)
+    def _unlike(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in options.items() if value != self.implied[key]}
+
+    def latent_transform_only(self, direction: str, m: int, **settings: Any) -> Point:
+        return self.ours(direction, m, 1, add_and_scale=False, **settings)
 
 
 def _table1(grid: _Grid) -> Iterator[Cell]:
     for direction in grid.directions:
-        yield Cell("Transformer", direction, grid.baseline(direction))
-        for row, point in grid.rivals(direction, grid.rival_iterations[-1:]):
-            yield Cell(row, direction, point)
+        yield Cell(direction, grid.baseline(direction))
+        for point in grid.rivals(direction, grid.rival_iterations[-1:]) if grid.rival_in_table1 else ():
+            yield Cell(direction, point)
         for m in grid.depths:
             for iterations in grid.iterations:
-                yield Cell(None, direction, grid.ours(direction, m, iterations))
+                yield Cell(direction, grid.ours(direction, m, iterations))
 
 
 def _table2(grid: _Grid) -> Iterator[Cell]:
     for direction in grid.directions:
-        yield Cell("Transformer", direction, grid.baseline(direction))
+        yield Cell(direction, grid.baseline(direction))
         for m in grid.depths:
-            yield Cell(None, direction, grid.ours(direction, m, 1))
+            yield Cell(direction, grid.ours(direction, m, 1))
         for m in grid.depths:
-            yield Cell(None, direction, grid.latent_transform_only(direction, m))
+            yield Cell(direction, grid.latent_transform_only(direction, m))
 
 
 def _table3(grid: _Grid) -> Iterator[Cell]:
     for direction in grid.further:
-        yield Cell("Transformer", direction, grid.baseline(direction))
-        for row, point in grid.rivals(direction, grid.rival_iterations):
-            yield Cell(row, direction, point)
+        yield Cell(direction, grid.baseline(direction))
+        for point in grid.rivals(direction, grid.rival_iterations):
+            yield Cell(direction, point)
         for iterations in grid.iterations:
-            yield Cell(None, direction, grid.ours(direction, 0, iterations))
+            yield Cell(direction, grid.ours(direction, 0, iterations))
 
 
 def _table4(grid: _Grid) -> Iterator[Cell]:
     for data in ("original", "distilled"):
-        yield Cell("Transformer", data, grid.baseline(grid.analysis, data))
-        for row, point in grid.rivals(grid.analysis, grid.rival_iterations[-1:], data):
-            yield Cell(row, data, point)
-        for iterations in (1, *grid.iterations):
-            yield Cell(None, data, grid.ours(grid.analysis, 0, iterations, data))
+        yield Cell(data, grid.baseline(grid.analysis, data))
+        for point in grid.rivals(grid.analysis, grid.rival_iterations[-1:], data):
+            yield Cell(data, point)
+        for iterations in grid.all_iterations:
+            yield Cell(data, grid.ours(grid.analysis, 0, iterations, data))
 
 
 def _table5(grid: _Grid) -> Iterator[Cell]:
     for s in grid.upsampling:
-        for iterations in (1, *grid.iterations):
-            yield Cell(None, f"s={s}", grid.ours(grid.analysis, 0, iterations, s=s))
+        for iterations in grid.all_iterations:
+            yield Cell(f"s={s}", grid.ours(grid.analysis, 0, iterations, s=s))
 
 
 def _table6(grid: _Grid) -> Iterator[Cell]:
-    for column, others in (("pretrained", {}), ("reset", {"reset": True})):
-        yield Cell(None, column, grid.latent_transform_only(grid.analysis, 0, **others))
+    for column, reset in (("pretrained", False), ("reset", True)):
+        yield Cell(column, grid.latent_transform_only(grid.analysis, 0, reset=reset))
         for m in grid.depths:
-            for iterations in (1, *grid.iterations):
-                yield Cell(None, column, grid.ours(grid.analysis, m, iterations, **others))
+            for iterations in grid.all_iterations:
+                yield Cell(column, grid.ours(grid.analysis, m, iterations, reset=reset))
 
 
 def _table7(grid: _Grid) -> Iterator[Cell]:
     for iterations in (1, 2, 4):
-        yield Cell(None, f"T={iterations}", grid.ours(grid.analysis, 0, iterations))
+        yield Cell(f"T={iterations}", grid.ours(grid.analysis, 0, iterations))
 
 
 def _table8(grid: _Grid) -> Iterator[Cell]:
-    yield Cell("Transformer", "latency_ms", grid.baseline(grid.analysis))
+    yield Cell("latency_ms", grid.baseline(grid.analysis))
     for m in grid.depths:
-        yield Cell(None, "latency_ms", grid.ours(grid.analysis, m, 1))
+        yield Cell("latency_ms", grid.ours(grid.analysis, m, 1))
     for m in grid.depths:
-        yield Cell(None, "latency_ms", grid.latent_transform_only(grid.analysis, m))
+        yield Cell("latency_ms", grid.latent_transform_only(grid.analysis, m))
 
 
 def _table9(grid: _Grid) -> Iterator[Cell]:
     for direction in grid.directions[:2]:
         for m in grid.depths:
             for iterations in grid.iterations:
-                yield Cell(None, f"{direction}_static", grid.ours(direction, m, iterations, strategy="static"))
-                yield Cell(None, f"{direction}_dynamic", grid.ours(direction, m, iterations))
+                for strategy in ("static", "dynamic"):
+                    yield Cell(f"{direction}_{strategy}", grid.ours(direction, m, iterations, strategy=strategy))
 
 
 def _table10(grid: _Grid) -> Iterator[Cell]:
-    yield Cell("Transformer", "bleu", grid.baseline(grid.analysis))
+    yield Cell("bleu", grid.baseline(grid.analysis))
     for iterations in grid.iterations:
-        yield Cell(None, "bleu", grid.ours(grid.analysis, grid.depths[-1], iterations))
+        yield Cell("bleu", grid.ours(grid.analysis, grid.depths[-1], iterations))
 
 
 def _table11(grid: _Grid) -> Iterator[Cell]:
     """The paper's example is from the analyses' direction reversed; its baseline is CMLM, where there is one."""
     direction = "-".join(reversed(grid.analysis.split("-")))
-    yield Cell("Transformer", "translation", grid.baseline(direction))
-    for row, point in grid.rivals(direction, grid.rival_iterations[-1:]):
-        yield Cell(row, "translation", point)
-    yield Cell(None, "translation", grid.ours(direction, grid.depths[-1], grid.iterations[-1]))
+    yield Cell("translation", grid.baseline(direction))
+    for point in grid.rivals(direction, grid.rival_iterations[-1:]):
+        yield Cell("translation", point)
+    yield Cell("translation", grid.ours(direction, grid.depths[-1], grid.iterations[-1]))
 
 
 def _figure2(grid: _Grid) -> Iterator[Cell]:
     for m in grid.figure_depths:
-        for iterations in (1, *grid.iterations):
-            yield Cell(None, grid.analysis, grid.ours(grid.analysis, m, iterations))
+        for iterations in grid.all_iterations:
+            yield Cell(grid.analysis, grid.ours(grid.analysis, m, iterations))
 
 
 TABLES: dict[str, Callable[[_Grid], Iterator[Cell]]] = {
@@ -233,4 +244,16 @@ TABLES: dict[str, Callable[[_Grid], Iterator[Cell]]] = {
 # What the audit tests the paper's claims on (`xlmd.reporting.claims`).
 AUDITED = ("table1", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "figure2")
 
-WITH_SPEED = ("table1", "table2", "table4", "table8", "table10", "figure2")
+# Tables with speeds, and the table in whose job their systems are timed: where two show the same systems, the same
+# times.
+TIMED_IN = {
+    "table1": "table1",
+    "table2": "table2",
+    "table4": "table4",
+    "table8": "table2",
+    "table10": "table1",
+    "figure2": "figure2",
+}
+
+# Shown or timed for themselves, not as a mean: of several seeds the first.
+OF_ONE_SEED = ("table8", "table11")

@@ -16,16 +16,18 @@ class Layout:
         self.directions: dict[str, str] = {entry["pair"]: entry["corpus"] for entry in listed}
 
     def corpus(self, direction: str) -> str:
-        """The corpus of a direction, in the grid or not (the first that has both languages).
+        """The corpus of a direction: its own, that of its reverse, or the only one that has both languages.
 
-        Raises UserError if no corpus has both.
+        Raises UserError if there is none or no telling which.
         """
-        if direction in self.directions:
-            return self.directions[direction]
-        for name, entry in self.config["corpora"].items():
-            if set(direction.split("-")) <= set(entry["languages"]):
-                return name
-        raise UserError(f"no corpus in the configuration has both languages of {direction}")
+        languages = direction.split("-")
+        for listed in (direction, "-".join(reversed(languages))):
+            if listed in self.directions:
+                return self.directions[listed]
+        found = [name for name, entry in self.config["corpora"].items() if set(languages) <= set(entry["languages"])]
+        if len(found) == 1:
+            return found[0]
+        raise UserError(f"{direction} is not among directions, and {found or 'no'} corpora have both its languages")
 
     def base(self, direction: str) -> str:
         """The base, tokenizer and masked language model, that a direction starts from."""
@@ -43,9 +45,11 @@ class Layout:
 
     def text(self, direction: str, split: str, side: int, raw: bool = False) -> str:
         """One side (0: source, 1: target) of a direction's split, cleaned, and Moses-tokenised unless raw."""
-        language = direction.split("-")[side]
-        pair = "-".join(sorted(direction.split("-")))
-        return f"{self.root}/corpora/{self.corpus(direction)}/{pair}/{split}.{'raw.' if raw else ''}{language}"
+        return f"{self.root}/corpora/{self._side(direction, f'{split}.raw' if raw else split, side)}"
+
+    def _side(self, direction: str, split: str, side: int) -> str:
+        languages = direction.split("-")
+        return f"{self.corpus(direction)}/{'-'.join(sorted(languages))}/{split}.{languages[side]}"
 
     def counts(self, direction: str, split: str) -> str:
         """What cleaning counted in a split (JSON)."""
@@ -53,7 +57,7 @@ class Layout:
 
     def encoded(self, direction: str, split: str, side: int) -> str:
         """The encoded side of a split, without the suffixes of its two files."""
-        return self.text(direction, split, side).replace("/corpora/", "/encoded/", 1)
+        return f"{self.root}/encoded/{self._side(direction, split, side)}"
 
     def training_data(self, direction: str, data: str) -> list[str]:
         """Both sides of the training pairs, encoded: the corpus's own or with the teacher's translations."""

@@ -95,29 +95,36 @@ def _fingerprint(settings: dict) -> str:
 
 
 class Checkpoints:
-    """The state of an unfinished run below `folder`: the latest checkpoint and the best validated weights."""
+    """The state of an unfinished run below `folder`: the latest checkpoint and the best validated weights.
+
+    A checkpoint is a folder of its own, there as a whole or not at all; older ones go once it is there.
+    """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
-        self.latest = folder / "latest"
         self.fingerprint = fingerprint
+
+    @property
+    def latest(self) -> Path | None:
+        return max(self.folder.glob("step-????????"), default=None)
 
     def load(self) -> dict | None:
         """The latest checkpoint's state, or None. One left by other settings or data is deleted, with a warning."""
-        path = self.latest / "state.pt"
-        if not path.exists():
+        latest = self.latest
+        if latest is None:
             self.clear()
             return None
+        path = latest / "state.pt"
         # weights_only: a checkpoint can hold numbers, not code.
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            weights = load_file(self.latest / "model.safetensors")
+            weights = load_file(latest / "model.safetensors")
         except Exception as error:
             raise UserError(
                 f"{path} is not a readable checkpoint ({error}); delete its folder to start anew"
             ) from error
         if state["fingerprint"] != self.fingerprint:
-            logger.warning("%s belongs to a run with other settings or data: starting anew", self.latest)
+            logger.warning("%s belongs to a run with other settings or data: starting anew", latest)
             self.clear()
             return None
         return state | {"model": weights}
@@ -125,13 +132,16 @@ class Checkpoints:
     def save(self, model: dict[str, torch.Tensor], state: dict) -> None:
         serialised = io.BytesIO()
         torch.save(state | {"fingerprint": self.fingerprint}, serialised)
-        with atomic_folder(self.latest) as folder:
+        new = self.folder / f"step-{state['step']:08d}"
+        with atomic_folder(new) as folder:
             for name, content in (("model.safetensors", save(model)), ("state.pt", serialised.getvalue())):
                 with atomic_write(folder / name, "wb") as handle:  # plain writes: they report a full disk
                     handle.write(content)
-        kept = {self.best(step) for _, step in state["best"]}
-        for path in self.folder.glob("best-*.safetensors"):
-            if path not in kept:
+        kept = {new, *(self.best(step) for _, step in state["best"])}
+        for path in self.folder.iterdir():
+            if path.is_dir() and path not in kept:
+                shutil.rmtree(path)
+            elif path not in kept:
                 path.unlink()
 
     def best(self, step: int) -> Path:
@@ -263,7 +273,7 @@ def fit(
         if not math.isfinite(mean_loss) or not math.isfinite(float(norm)):
             raise UserError(
                 f"{folder}: the loss is {mean_loss} and the gradient norm {float(norm)} at step {step + 1}; "
-                f"last good checkpoint: {checkpoints.latest if checkpoints.latest.exists() else 'none'}"
+                f"last good checkpoint: {checkpoints.latest or 'none'}"
             )
         optimiser.step()
         optimiser.zero_grad()

@@ -18,7 +18,7 @@ from xlmd.evaluation.latency import measure
 from xlmd.files import file_sha256, read_json, read_lines, write_json, write_lines
 from xlmd.record import hardware
 from xlmd.runs import load_run, translate_all
-from xlmd.systems import find_system
+from xlmd.systems import System, find_system
 from xlmd.systems.transformer import TransformerDecoding
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,11 @@ def pick_device(device: str) -> torch.device:
 
 
 class RunTranslator:
-    """A trained run with its decoding options, as a `Translator`."""
+    """A loaded run (`load_run`) with its decoding options, as a `Translator`."""
 
-    def __init__(self, run: str | Path, tokenizer: str, decoding: dict[str, Any], device: str = "auto") -> None:
-        self.device = pick_device(device)
-        self.system, self.model = load_run(run, tokenizer, self.device)
-        self.decoding = self.system.Decoding(**decoding)
+    def __init__(self, system: System, model: torch.nn.Module, decoding: dict[str, Any]) -> None:
+        self.system, self.model = system, model
+        self.decoding = system.Decoding(**decoding)
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """See `xlmd.systems.Translator`."""
@@ -101,7 +100,7 @@ def decode(
             logger.info("%s is there already", out)
             continue
         if translator is None:
-            translator = RunTranslator(run, tokenizer, options, device)
+            translator = RunTranslator(*load_run(run, tokenizer, pick_device(device)), options)
             sources = EncodedText(source)
         translator.decoding = translator.system.Decoding(**options)
         started = time.perf_counter()
@@ -143,7 +142,7 @@ def latency(
     out: str,
     tokenize: str = "moses",
 ) -> None:
-    """Time trained runs side by side, at batch 1 (Appendix A.2; docs/readings.md, row 24), and write it all to `out`.
+    """Time trained runs in turn, at batch 1 (Appendix A.2; docs/readings.md, row 24), and write it all to `out`.
 
     cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
     CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
@@ -157,31 +156,29 @@ def latency(
     where = pick_device(device)
     tok, encoder = load_tokenizer(tokenizer), subword_encoder(tokenizer)
     source_language, target_language = direction.split("-")
-    loaded: dict[str, RunTranslator] = {}
-    times = {}
+    loaded: dict[str, tuple[System, torch.nn.Module]] = {}
+    translators = {}
     for cell in cells:
         run, name = f"{runs_folder}/{cell}".split("/decodes/")
         options = decoding_options(run, name, defaults)
         if parse_decoding(name).get("engine") == "ctranslate2":
             decoding = TransformerDecoding(**options)
-            translator = Translator(Path(run) / "model", decoding, device=where.type, intra_threads=threads)
+            translators[cell] = Translator(Path(run) / "model", decoding, device=where.type, intra_threads=threads)
         else:
             if run not in loaded:
-                loaded = {run: RunTranslator(run, tokenizer, options, device)}
-            translator = loaded[run]
-            translator.decoding = translator.system.Decoding(**options)
-        logger.info("timing %s", cell)
-        times[cell] = measure(
-            translator,
-            [encoded[index].tolist() for index in chosen],
-            warmup=warmup,
-            runs=runs,
-            synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
-            batch_sizes=batch_sizes,
-            texts=[lines[index] for index in chosen],
-            encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize))[0],
-            decode=lambda ids: detokenize([decode_ids(tok, ids)], target_language, tokenize)[0],
-        )
+                loaded[run] = load_run(run, tokenizer, where)
+            translators[cell] = RunTranslator(*loaded[run], options)
+    times = measure(
+        translators,
+        [encoded[index].tolist() for index in chosen],
+        warmup=warmup,
+        runs=runs,
+        synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
+        batch_sizes=batch_sizes,
+        texts=[lines[index] for index in chosen],
+        encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize))[0],
+        decode=lambda ids: detokenize([decode_ids(tok, ids)], target_language, tokenize)[0],
+    )
     protocol = {
         "direction": direction,
         "sentences": count,
@@ -208,7 +205,7 @@ def translate_text(
     A line that is too long for the model is cut, with a warning: give it sentences.
     """
     source_language, target_language = describe(run, {})["direction"].split("-")
-    translator = RunTranslator(run, tokenizer, decoding, device)
+    translator = RunTranslator(*load_run(run, tokenizer, pick_device(device)), decoding)
     sources = subword_encoder(tokenizer)(tokenize_lines(lines, source_language, tokenize))
     filled = [index for index, source in enumerate(sources) if source]
     translations = [""] * len(sources)

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from xlmd.configuration import check_config, read_definitions
 from xlmd.errors import UserError
-from xlmd.grid import AUDITED, TABLES, WITH_SPEED, points, spell, timed
+from xlmd.grid import AUDITED, TABLES, TIMED_IN, points, spell, timed
 from xlmd.layout import TEACHER, Layout, direction_of, system_of
 from xlmd.reporting.code import code_version
 
@@ -130,16 +130,24 @@ def decodes(*tables):
 
 
 def decoded_together():
-    """{names of decodings: runs of which they are made in one job}: all that tables show of a run, and what the
-    configuration adds for its system."""
-    names = {}
-    for point in points(config, *SHOWN):
-        further = config["systems"][point.system].get("decodings", [])
-        shown = names.setdefault(point.run, dict.fromkeys(further))
-        shown[spell(point.decoding)] = None
+    """{(system, part, names of decodings): runs of which they are made in one job}: those that the first table with a run
+    shows ("first"), and what other tables show of it and the configuration adds for its system ("more")."""
+    first, names = {}, {}
+    for table in SHOWN:
+        for point in points(config, table):
+            of_run = names.setdefault(point.run, {"first": {}, "more": {}})
+            own = first.setdefault(point.run, table) == table
+            decoding = spell(point.decoding)
+            if decoding not in of_run["first"]:
+                of_run["first" if own else "more"][decoding] = None
     together = {}
-    for run, shown in names.items():
-        together.setdefault(tuple(sorted(shown)), []).append(run)
+    for run, parts in names.items():
+        further = config["systems"][system_of(run)].get("decodings", [])
+        parts["more"] |= {name: None for name in further if name not in parts["first"]}
+        for part, shown in parts.items():
+            if shown:
+                key = (system_of(run), part, *sorted(shown))
+                together.setdefault(key, []).append(run)
     return together
 
 
@@ -225,15 +233,23 @@ def table_inputs(table):
                 if built(LAYOUT.mlm(base))
             ),
         ],
-        "latency": [f"{R}/latency/{table}.json"] if table in WITH_SPEED else [],
+        "latency": timings(table),
         "texts": (
-            [LAYOUT.text(d, "test", side) for d in directions for side in (0, 1)]
+            [
+                *(f"{folder}/test.txt" for folder in decodes(table)),
+                *(LAYOUT.text(d, "test", side) for d in directions for side in (0, 1)),
+            ]
             if table == "table11"
             else []
         ),
         "paper": (
-            [f"resources/paper/{table}.csv", "resources/paper/protocols.csv"]
+            [f"resources/paper/{table}.csv"]
             if table not in ("table11", "figure2")
+            else []
+        ),
+        "protocols": (
+            ["resources/paper/protocols.csv"]
+            if table in ("table1", "table2", "table3", "table10")
             else []
         ),
     }
@@ -241,5 +257,8 @@ def table_inputs(table):
 
 def made_files(table):
     """The result files of a table or figure that others read."""
-    timings = [f"{R}/latency/{table}.json"] if table in WITH_SPEED else []
-    return [f"{R}/{table}.csv", *timings]
+    return [f"{R}/{table}.csv", *timings(table)]
+
+
+def timings(table):
+    return [f"{R}/latency/{TIMED_IN[table]}.json"] if table in TIMED_IN else []

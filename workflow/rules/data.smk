@@ -22,12 +22,13 @@ rule generate_phrasebook:
     params:
         size=lambda w: config["corpora"][w.corpus]["sizes"][w.split],
         seed=lambda w: config["corpora"][w.corpus]["seed"],
+        lexicons=lambda w, input: Path(input.meanings).parent,
         code=lambda w: code_version(
             "phrasebook", [f"xlmd.data.phrasebook.grammars.{w.language}"]
         ),
     shell:
         "xlmd phrasebook --language {wildcards.language} --split {wildcards.split} --size {params.size}"
-        " --seed {params.seed} --out {output} 2>&1 | tee {log}"
+        " --seed {params.seed} --lexicons {params.lexicons} --out {output} 2>&1 | tee {log}"
 
 
 rule download:

@@ -1,12 +1,13 @@
-# Translations of the test set. One job makes all decodings of a run that the tables show, since starting up costs more than
-# decoding a small test set; it leaves those that are there already, so a further one is all that it adds.
+# Translations of the test set. One job makes several decodings of a run, since starting up costs more than decoding a small
+# test set: first those that the first table with the run shows, later the others. It leaves those that are there already,
+# so a further one is all that it adds.
 DECODED_TOGETHER = decoded_together()
 
-for NUMBER, (DECODINGS, RUNS) in enumerate(DECODED_TOGETHER.items()):
+for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.items()):
 
     rule:
         name:
-            f"decode_{system_of(RUNS[0])}_{NUMBER}"
+            f"decode_{SYSTEM}_{NUMBER}"
         input:
             **decode_inputs(),
         output:
@@ -16,9 +17,9 @@ for NUMBER, (DECODINGS, RUNS) in enumerate(DECODED_TOGETHER.items()):
                 for suffix in ("txt", "json")
             ],
         log:
-            f"{R}/logs/decode/{{run}}.log",
+            f"{R}/logs/decode/{{run}}.{PART}.log",
         benchmark:
-            f"{R}/benchmarks/decode/{{run}}.tsv"
+            f"{R}/benchmarks/decode/{{run}}.{PART}.tsv"
         wildcard_constraints:
             run=any_of(RUNS),
         conda:
@@ -30,7 +31,7 @@ for NUMBER, (DECODINGS, RUNS) in enumerate(DECODED_TOGETHER.items()):
             gpu=GPU,
         params:
             **decode_params(),
-            decodings=list(DECODINGS),
+            decodings=DECODINGS,
         shell:
             DECODE
 
@@ -48,7 +49,7 @@ rule decode_otherwise:
     wildcard_constraints:
         run="".join(
             f"(?!({any_of(runs)})/decodes/({any_of(decodings)})/)"
-            for decodings, runs in DECODED_TOGETHER.items()
+            for (_, _, *decodings), runs in DECODED_TOGETHER.items()
         )
         + "[^/]+/[^/]+",
     conda:

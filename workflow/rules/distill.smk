@@ -27,8 +27,10 @@ rule distill:
     params:
         source=lambda w: LAYOUT.encoded(w.direction, "train", 0),
         folder=lambda w, output: Path(output.counts).parent,
-        flags=flags(config["distillation"], {"device": config["device"]}),
+        flags=flags(
+            config["distillation"], {"device": config["device"], "threads": None}
+        ),
         code=code_version("distil"),
     shell:
         "xlmd distil --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
-        " 2>&1 | tee {log}"
+        " --threads {threads} 2>&1 | tee {log}"

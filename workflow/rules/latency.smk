@@ -7,6 +7,9 @@ rule latency:
         runs=lambda w: sorted(
             {f"{R}/runs/{point.run}/run.json" for point in timed(config, w.table)}
         ),
+        models=lambda w: sorted(
+            {f"{R}/runs/{point.run}/model" for point in timed(config, w.table)}
+        ),
         source=encoded_files(LAYOUT.encoded(config["grid"]["analysis"], "test", 0)),
         text=LAYOUT.text(config["grid"]["analysis"], "test", 0, raw=True),
         tokenizer=built(tokenizer(config["grid"]["analysis"])),
@@ -26,7 +29,9 @@ rule latency:
     params:
         runs=f"{R}/runs",
         cells=lambda w: [point.path for point in timed(config, w.table)],
-        defaults=decoding_defaults(*config["systems"]),
+        defaults=lambda w: decoding_defaults(
+            *sorted({point.system for point in timed(config, w.table)})
+        ),
         direction=config["grid"]["analysis"],
         source=lambda w: LAYOUT.encoded(config["grid"]["analysis"], "test", 0),
         tokenizer=lambda w: tokenizer(config["grid"]["analysis"]),

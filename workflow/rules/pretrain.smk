@@ -12,6 +12,7 @@ rule pretrain_mlm:
     output:
         directory(f"{BASE}/mlm/model"),
         f"{BASE}/mlm/run.json",
+        f"{BASE}/mlm/curves.csv",
     log:
         f"{R}/logs/mlm/{{base}}.log",
     benchmark:

@@ -9,7 +9,8 @@ rule resolve_config:
     conda:
         "../envs/xlmd.yaml"
     params:
-        config=json.dumps(config, sort_keys=True),
+        # Where files came from changes no table: another mirror is no other configuration.
+        config=json.dumps(config | {"mirror": None}, sort_keys=True),
         code=code_version("resolve"),
     shell:
         "xlmd resolve --config {params.config:q} --out {output} 2>&1 | tee {log}"
@@ -42,7 +43,9 @@ rule table:
         mem_mb=1000,
         runtime=10,
     params:
-        paper=lambda w, input: flags({"paper": list(input.paper)[:1]}),
+        paper=lambda w, input: flags(
+            {"paper": list(input.paper), "protocols": list(input.protocols)}
+        ),
         latency=lambda w, input: flags({"latency": list(input.latency)}),
         code=code_version("table"),
     shell:
@@ -145,6 +148,10 @@ rule audit:
 rule samples:
     input:
         translations=[f"{folder}/test.txt" for folder in decodes("table1", "table3")],
+        records=[
+            f"{R}/runs/{point.run}/run.json"
+            for point in points(config, "table1", "table3")
+        ],
         texts=[
             LAYOUT.text(direction, "test", side)
             for direction in LAYOUT.directions
@@ -196,7 +203,7 @@ rule curves:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=lambda w, input: [Path(path).parent for path in input.records],
+        runs=lambda w, input: [Path(path).parent for path in input],
         code=code_version("curves"),
     shell:
         "xlmd curves --runs {params.runs} --out {output} 2>&1 | tee {log}"

@@ -15,6 +15,7 @@ rule train:
     output:
         model=directory(f"{RUN}/model"),
         record=f"{RUN}/run.json",
+        curves=f"{RUN}/curves.csv",
     log:
         f"{R}/logs/train/{{direction}}/{{system}}-{{data}}{{overrides}}.log",
     benchmark:

@@ -16,23 +16,23 @@ from xlmd.systems.base import cut
 from xlmd.systems.transformer import TransformerDecoding
 
 
-def convert(model_folder: str | Path, folder: str | Path, quantization: str | None = None) -> Path:
+def convert(model_folder: str | Path, folder: str | Path) -> Path:
     """Convert a trained Transformer's transformers folder to CTranslate2's format, which knows tokens as ids ("17").
 
-    quantization: None (float32) or one of CTranslate2's names (int8, float16, …). Overwrites `folder`.
-    Raises UserError if the folder holds no such model or one that CTranslate2 would decode wrongly.
+    Weights stay float32. Overwrites `folder`. Raises UserError if the folder holds no such model or one that
+    CTranslate2 would decode wrongly.
     """
     config = read_json(Path(model_folder) / "config.json")
     if config.get("model_type") != "marian":
         raise UserError(f"{model_folder} holds a {config.get('model_type')} model; CTranslate2 is given marian only")
-    return Path(_Converter(str(model_folder)).convert(str(folder), quantization=quantization, force=True))
+    return Path(_Converter(str(model_folder)).convert(str(folder), force=True))
 
 
 class Translator:
     """Beam search with CTranslate2 on bare subword ids; greedy search where the beam is 1.
 
     model_folder: a transformers folder, converted on the fly. inter_threads: batches at once; intra_threads: cores a
-    batch; batch_tokens: the most source tokens, padding included, in one. compute_type: as CTranslate2 names them.
+    batch; batch_tokens: the most source tokens, padding included, in one.
     """
 
     def __init__(
@@ -44,7 +44,6 @@ class Translator:
         inter_threads: int = 1,
         intra_threads: int = 1,
         batch_tokens: int = 2048,
-        compute_type: str = "default",
     ) -> None:
         config = read_json(Path(model_folder) / "config.json")
         self.decoding = decoding
@@ -57,7 +56,6 @@ class Translator:
                 device=device,
                 inter_threads=inter_threads,
                 intra_threads=intra_threads,
-                compute_type=compute_type,
             )
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:

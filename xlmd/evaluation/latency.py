@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    translator: Translator,
+    translators: Mapping[str, Translator],
     sources: Sequence[Sequence[int]],
     *,
     warmup: int = 10,
@@ -26,10 +26,11 @@ def measure(
     encode: Callable[[str], Sequence[int]] | None = None,
     decode: Callable[[Sequence[int]], str] | None = None,
     progress: bool = True,
-) -> dict[str, Any]:
-    """Time `translator` on every sentence of `sources` (bare subword ids), `runs` times.
+) -> dict[str, dict[str, Any]]:
+    """Time each translator on every sentence of `sources` (bare subword ids), `runs` times; results by its name.
 
-    warmup: untimed translations first (the sentences in turn). synchronize: waits for the device, for instance
+    A run goes through the translators in turn, so that what slows the machine for a while slows all of them.
+    warmup: untimed translations of each first (the sentences in turn). synchronize: waits for the device, for instance
     `torch.cuda.synchronize`; called before the clock is read. batch_sizes: further batch sizes, timed once through
     the set and given as sentences a second. texts, encode, decode: the sentences as text and the two halves of
     tokenisation; if given they are timed too.
@@ -50,27 +51,34 @@ def measure(
         synchronize()
         return result, time.perf_counter_ns() - start
 
-    for number in range(warmup):
-        (output,) = translator.translate([sources[number % len(sources)]])
-        if texts is not None:
-            encode(texts[number % len(sources)])
-            decode(output)
+    for translator in translators.values():
+        for number in range(warmup):
+            (output,) = translator.translate([sources[number % len(sources)]])
+            if texts is not None:
+                encode(texts[number % len(sources)])
+                decode(output)
 
-    translation = np.zeros((runs, len(sources)))
-    tokenisation = np.zeros((runs, len(sources)))
-    with progress_bar(total=runs * len(sources), desc="latency", unit="sentence", disable=not progress) as bar:
+    translation = {name: np.zeros((runs, len(sources))) for name in translators}
+    tokenisation = {name: np.zeros((runs, len(sources))) for name in translators}
+    total = runs * len(translators) * len(sources)
+    with progress_bar(total=total, desc="latency", unit="sentence", disable=not progress) as bar:
         for run in range(runs):
-            for number, source in enumerate(sources):
-                (output,), translation[run, number] = timed(translator.translate, [source])
-                if texts is not None:
-                    tokenisation[run, number] = timed(encode, texts[number])[1] + timed(decode, output)[1]
-                bar.update()
+            for name, translator in translators.items():
+                for number, source in enumerate(sources):
+                    (output,), translation[name][run, number] = timed(translator.translate, [source])
+                    if texts is not None:
+                        coding = timed(encode, texts[number])[1] + timed(decode, output)[1]
+                        tokenisation[name][run, number] = coding
+                    bar.update()
 
     return {
-        "translation": _statistics(translation),
-        "tokenisation": None if texts is None else _statistics(tokenisation),
-        "text_to_text": None if texts is None else _statistics(translation + tokenisation),
-        "throughput": {str(size): _throughput(translator, sources, size, timed) for size in batch_sizes},
+        name: {
+            "translation": _statistics(translation[name]),
+            "tokenisation": None if texts is None else _statistics(tokenisation[name]),
+            "text_to_text": None if texts is None else _statistics(translation[name] + tokenisation[name]),
+            "throughput": {str(size): _throughput(translator, sources, size, timed) for size in batch_sizes},
+        }
+        for name, translator in translators.items()
     }
 
 

@@ -2,11 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from typing import Any
 
 from xlmd.grid import OURS
-from xlmd.reporting.results import PAPER_LAYERS, Result
+from xlmd.reporting.results import PAPER_LAYERS, Result, paper_depth
 
 
 def caption(
@@ -52,7 +51,7 @@ def _depth(results: Sequence[Result]) -> list[str]:
     depths = {(r.settings["M"], r.settings["layers"]) for r in results if r.point.system == OURS}
     if not depths:
         return []
-    pairs = ", ".join(f"M={Fraction(m * PAPER_LAYERS, layers)} is M={m} of {layers}" for m, layers in sorted(depths))
+    pairs = ", ".join(f"M={paper_depth(m, layers)} is M={m} of {layers}" for m, layers in sorted(depths))
     return [
         "M counts the layers below the decorator, which run once a sentence. *System* gives it as of the paper's "
         f"{PAPER_LAYERS} layers, *Measured as* at the same fraction of the depth measured here: {pairs}."
@@ -80,8 +79,8 @@ def _latency(timings: dict[str, Any]) -> list[str]:
     return [
         f"Speed-up: mean latency of the Transformer in transformers over that of the system, on the "
         f"{timings['direction']} test set, one sentence at a time ({timings['sentences']} sentences in "
-        f"{timings['runs']} runs after {timings['warmup_sentences']} warm-up sentences), all systems side by side in "
-        "one job, subword ids in and out: no tokenisation.",
+        f"{timings['runs']} runs after {timings['warmup_sentences']} warm-up sentences), in one job that goes "
+        "through the systems in turn, run by run, subword ids in and out: no tokenisation.",
         f"Hardware of the timings: {hardware.get('gpu') or hardware.get('cpu') or 'unknown'}, "
         f"{hardware.get('threads') or 'unknown'} threads.",
     ]

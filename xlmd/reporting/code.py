@@ -16,13 +16,12 @@ ROOT = Path(xlmd.__file__).parent
 
 
 def code_version(verb: str, modules: Iterable[str] = ()) -> str:
-    """A hash over the verb's own function in `xlmd.cli`, `modules`, and all modules of xlmd that these import.
+    """A hash over the verb's own function in `xlmd.cli` and what it names there, `modules`, and all that these import.
 
     modules: names that the verb finds only when it runs, such as "xlmd.systems.transformer".
     """
     tree = ast.parse((ROOT / "cli.py").read_text(encoding="utf-8"))
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    own = _used_functions(verb, functions)
+    own = _used(verb, dict(_named(tree)))
     reached: set[Path] = set()
     for module in [*(name for node in own for name in _imports(node)), *modules]:
         _reach(module, reached)
@@ -32,15 +31,24 @@ def code_version(verb: str, modules: Iterable[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def _used_functions(verb: str, functions: dict[str, ast.FunctionDef]) -> list[ast.FunctionDef]:
-    """The verb's function and the helpers beside it that it names, directly or not."""
+def _named(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """The functions and constants of a module."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign):
+            yield from ((target.id, node) for target in node.targets if isinstance(target, ast.Name))
+
+
+def _used(verb: str, named: dict[str, ast.AST]) -> list[ast.AST]:
+    """The verb's function and the helpers and constants beside it that it names, directly or not."""
     used, waiting = {}, [verb]
     while waiting:
         name = waiting.pop()
         if name not in used:
-            used[name] = functions[name]
-            names = {node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name)}
-            waiting += sorted(other for other in names & set(functions) if other.startswith("_"))
+            used[name] = named[name]
+            names = {node.id for node in ast.walk(named[name]) if isinstance(node, ast.Name)}
+            waiting += sorted(other for other in names & set(named) if other.startswith("_"))
     return [used[name] for name in sorted(used)]
 
 

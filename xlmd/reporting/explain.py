@@ -79,6 +79,7 @@ def _origin(origin: dict[str, Any], record: dict[str, Any]) -> list[str]:
     lines.append(f"  log:         {root}/logs/train/{name}.log")
     lines.append(f"  made by:     {run['command']}")
     lines.append(f"  make anew:   snakemake --cores all --force {origin['run']}/run.json, then the table")
+    lines.append("               (with the --configfile of this scale, where it is not the default)")
     return lines
 
 

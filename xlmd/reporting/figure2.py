@@ -1,20 +1,21 @@
 """Figure 2: BLEU (a) and speed-up (b) against the number of iterations, one line for each M."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
-from statistics import fmean, stdev
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from xlmd.grid import cells, timed
 from xlmd.reporting.figures import STYLES, save
-from xlmd.reporting.grid_tables import metric_of, speeds
+from xlmd.reporting.grid_tables import collect, mean_score, speeds
 from xlmd.reporting.make import read_config
 from xlmd.reporting.paper import read_paper
 from xlmd.reporting.provenance import provenance
-from xlmd.reporting.results import Results
+from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table, write_csv
 
 # Tables 1 and 2 hold the points of Figure 2 that the paper gives as numbers.
@@ -33,36 +34,33 @@ def figure2(
     """Draw Figure 2 to each path of `out`, with its points as CSV and their provenance.
 
     config: the resolved configuration. papers: the paper's tables that hold points of its own figure (CSV). Bars show
-    the standard deviation over seeds (a) and over timing runs (b).
+    the standard deviation over seeds (a) and over timing runs, the baseline's included (b).
     """
     settings = read_config(config)
-    results = Results(settings["results"], latency)
-    fast = speeds(results, timed(settings, "figure2"))
-    points: dict[tuple[str, str], list] = defaultdict(list)
-    for cell in cells(settings, "figure2"):
-        result = results[cell.point]
-        points[result.row, result.iterations].append(result)
+    results, shown = Results(settings["results"], latency), cells(settings, "figure2")
+    points = timed(settings, "figure2")
+    fast, baseline = speeds(results, points), results[points[0]]
     table = Table("figure2", "Figure 2", _COLUMNS, ("system", "iterations"))
-    lines: dict[str, list[tuple[int, Measured, Measured, float]]] = defaultdict(list)
-    for (system, iterations), found in points.items():
-        scores = [result.score[metric_of(result.point.direction)]["score"] for result in found]
-        score = Measured.mean(scores, [result.origin() for result in found])
-        times = [result.latency["translation"]["run_means"] for result in found if result.latency][0]
-        speed = fast[system, iterations]
-        spread = speed.value * stdev(times) / fmean(times) if len(times) > 1 else 0.0
-        lines[system].append((int(iterations), score, speed, spread))
+    lines: dict[str, list[tuple[int, Measured, Measured]]] = defaultdict(list)
+    for (system, iterations), columns in collect("figure2", shown, results).items():
+        (found,) = columns.values()
+        score, speed = mean_score(found), fast[system, iterations]
+        speed = speed._replace(deviation=_spread(speed.value, baseline, found[0]))
+        lines[system].append((int(iterations), score, speed))
         measured = {"system": system, "iterations": iterations, "measured_as": found[0].measured_as}
         table.rows.append(measured | {"bleu": score, "speedup": speed})
     _draw(lines, _paper_lines(papers, settings["grid"]["analysis"]), settings, out)
     write_csv(out_csv, table)
-    shown = results.all(dict.fromkeys([cell.point for cell in cells(settings, "figure2")]))
-    provenance(
-        [table],
-        [*shown, *results.all(timed(settings, "figure2"))],
-        config=settings,
-        corpora=[],
-        out=out_provenance,
-    )
+    used = results.all([*dict.fromkeys(cell.point for cell in shown), *points])
+    provenance([table], used, config=settings, corpora=[], out=out_provenance)
+
+
+def _spread(ratio: float, *timed_results: Result) -> float | None:
+    """The standard deviation of a speed-up, from those of the runs of both times; None for a single run."""
+    times = [result.latency["translation"] for result in timed_results]
+    if any(time["spread"] is None for time in times):
+        return None
+    return ratio * math.hypot(*(time["spread"] / time["mean"] for time in times))
 
 
 _COLUMNS = [
@@ -86,11 +84,13 @@ def _paper_lines(papers: Sequence[str | Path], direction: str) -> dict[str, list
 def _draw(lines, paper, settings, out) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8))
     theirs = left.twinx()
-    for style, (system, points) in zip(STYLES, lines.items(), strict=False):
-        iterations, scores, fast, spreads = zip(*sorted(points, key=lambda point: point[0]), strict=True)
+    for style, (system, points) in zip(cycle(STYLES), lines.items(), strict=False):
+        iterations, *figures = zip(*sorted(points, key=lambda point: point[0]), strict=True)
         own = {"label": f"{system}, measured", "markersize": 5, "linewidth": 1.4, "capsize": 3} | style
-        left.errorbar(iterations, [s.value for s in scores], yerr=[s.deviation or 0.0 for s in scores], **own)
-        right.errorbar(iterations, [s.value for s in fast], yerr=spreads, **own)
+        for axes, values in zip((left, right), figures, strict=True):
+            spreads = [value.deviation for value in values]
+            bars = None if None in spreads else spreads
+            axes.errorbar(iterations, [value.value for value in values], yerr=bars, **own)
     for marker, (system, points) in zip("ov", paper.items(), strict=False):
         iterations, scores, fast = zip(*points, strict=True)
         quoted = {"color": "0.55", "linestyle": (0, (1, 1)), "marker": marker, "markersize": 4, "linewidth": 0.9}

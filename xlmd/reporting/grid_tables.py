@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.grid import WITH_SPEED, Cell, Point
+from xlmd.grid import TIMED_IN, Cell, Point
 from xlmd.reporting.paper import figure_columns, protocols, title
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table
@@ -33,14 +33,7 @@ def grid_table(name: str, cells: Sequence[Cell], results: Results, timed: Sequen
 
     Raises UserError if two runs claim one cell.
     """
-    found: dict[Row, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for cell in cells:
-        result = results[cell.point]
-        row = found[cell.row or result.row, result.iterations]
-        rivals = [other for other in row[cell.column] if other.record["seed"] == result.record["seed"]]
-        if rivals:
-            raise UserError(f"{title(name)}: {rivals[0].folder} and {result.folder} both claim one cell")
-        row[cell.column].append(result)
+    found = collect(name, cells, results)
     fast = speeds(results, timed)
 
     printed = figure_columns(paper)
@@ -65,6 +58,25 @@ def grid_table(name: str, cells: Sequence[Cell], results: Results, timed: Sequen
     return Table(name, title(name), _columns(name, columns, paper), KEYS, rows)
 
 
+def collect(name: str, cells: Sequence[Cell], results: Results) -> dict[Row, dict[str, list[Result]]]:
+    """{row: {column: results of all seeds}}. Raises UserError if two runs of one seed claim one cell."""
+    found: dict[Row, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells:
+        result = results[cell.point]
+        cell_of = found[result.row, result.iterations][cell.column]
+        rivals = [other for other in cell_of if other.record["seed"] == result.record["seed"]]
+        if rivals:
+            raise UserError(f"{title(name)}: {rivals[0].folder} and {result.folder} both claim one cell")
+        cell_of.append(result)
+    return found
+
+
+def mean_score(results: Sequence[Result]) -> Measured:
+    """The mean over seeds of the score that the paper gives for the direction."""
+    scores = [result.score[metric_of(result.point.direction)]["score"] for result in results]
+    return Measured.mean(scores, [result.origin() for result in results])
+
+
 def _measured_name(column: str) -> str:
     return column if column in ("bleu", LATENCY) else f"{column}_bleu"
 
@@ -72,17 +84,17 @@ def _measured_name(column: str) -> str:
 def _columns(name: str, columns: list[str], paper: Paper) -> list[Column]:
     shown = [Column("group", "Group")] if paper and "group" in paper[0] else []
     shown += [Column("system", "System"), Column("measured_as", "Measured as"), Column("iterations", "Iter.")]
-    if name in WITH_SPEED:
+    if name in TIMED_IN:
         shown += [Column("speedup", "Speed-up", 1), Column("speedup_paper", "paper", 1)]
     for column in columns:
         shown += [Column(_measured_name(column), column.replace("_", " "), 2), Column(f"{column}_paper", "paper", 2)]
     return shown
 
 
-def _order(row: Row) -> tuple[bool, str, int, int]:
+def _order(row: Row) -> tuple[bool, str, float, int]:
     """Of rows that the paper does not have: baselines, then ours by M and iterations."""
     depth = row[0].partition("M=")[2].rstrip(")")
-    return row[0].startswith("XLM-D"), row[0].partition(" (")[0], int(depth or 0), int(row[1]) if row[1] != "N" else 0
+    return row[0].startswith("XLM-D"), row[0].partition(" (")[0], float(depth or 0), int(row[1]) if row[1] != "N" else 0
 
 
 def _figure(column: str, results: list[Result]) -> Measured | None:
@@ -91,8 +103,7 @@ def _figure(column: str, results: list[Result]) -> Measured | None:
         return None
     if column == LATENCY:
         return _timing(results[0], "mean")
-    values = [result.score[metric_of(result.point.direction)]["score"] for result in results]
-    return Measured.mean(values, [result.origin() for result in results])
+    return mean_score(results)
 
 
 def _timing(result: Result, statistic: str) -> Measured | None:

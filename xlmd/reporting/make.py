@@ -7,7 +7,7 @@ import yaml
 
 from xlmd.errors import UserError
 from xlmd.files import read_json
-from xlmd.grid import WITH_SPEED, Cell, cells, timed
+from xlmd.grid import TIMED_IN, Cell, cells, timed
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
 from xlmd.reporting.grid_tables import (
@@ -29,6 +29,7 @@ def make(
     *,
     config: str | Path,
     paper: str | Path | None,
+    protocols: str | Path | None,
     latency: str | Path | None,
     corpora: list[str],
     out_csv: str | Path,
@@ -39,13 +40,14 @@ def make(
     """Write a table ("table1" … "table11") as CSV, Markdown and LaTeX, and its provenance.
 
     config: the resolved configuration (YAML); it says what the table shows and where the results lie. paper: the table
-    as the paper prints it (CSV); Table 11 has none. latency: the table's timings, if it shows speeds. corpora: the
-    counts that cleaning wrote, one JSON a pair and split. Raises UserError if a file is missing or malformed, or two
+    as the paper prints it (CSV); Table 11 has none. protocols: how the figures of the systems that it quotes came about
+    (CSV). latency: the table's timings, if it shows speeds. corpora: the counts that cleaning wrote, one JSON a pair
+    and split. Raises UserError if a file is missing or malformed, or two
     runs claim one cell.
     """
     settings = read_config(config)
     shown, points = cells(settings, name), timed(settings, name)
-    results = Results(settings["results"], latency if name in WITH_SPEED else None)
+    results = Results(settings["results"], latency if name in TIMED_IN else None)
     splits = counts(corpora)
     scored = list({cell.point: results[cell.point] for cell in shown}.values())
     if name == "table11":
@@ -56,9 +58,7 @@ def make(
         table = grid_table(name, shown, results, points, read_paper(paper))
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
     tables = [table]
-    if name != "table11" and (
-        quoted := protocol_table(name, Path(paper).with_name("protocols.csv"), read_paper(paper))
-    ):
+    if protocols and (quoted := protocol_table(name, protocols, read_paper(paper))):
         tables.append(quoted)
     if points:
         tables.append(latency_table(name, results, points))

@@ -92,8 +92,8 @@ STATEMENTS = [
     Statement("A.2", "speed-up of M=0 from its latency", 19.5, lambda t: t.speedup(M0), 1),
     Statement("A.2", "speed-up of M=6 from its latency", 19.6, lambda t: t.speedup(M6), 1),
     Statement(
-        "3.2", "XLM-D (M=0, 8 iterations) over the Transformer on every pair of Table 3 (1: true)", 1,
-        lambda t: _all(*(t(3, M0, 8, d) > t(3, TRANSFORMER, "N", d) for d in ("en-fr", "ja-en", "ko-en", "ar-en"))), 0,
+        "3.2", "XLM-D (M=0, 8 iterations) over CMLM (10) on every pair of Table 3 (1: true)", 1,
+        lambda t: _all(*(t(3, M0, 8, d) > t(3, CMLM, 10, d) for d in ("en-fr", "ja-en", "ko-en", "ar-en"))), 0,
     ),
     Statement(
         "3.2", "gains over the Transformer larger on Ko-En and Ar-En than on En-Fr and Ja-En (1: true)", 1,

@@ -9,9 +9,14 @@ from typing import Any
 
 from xlmd.errors import UserError
 from xlmd.files import read_json, read_lines
-from xlmd.grid import BASELINE, OURS, Point
+from xlmd.grid import BASELINE, OURS, RIVAL, Point
 
 PAPER_LAYERS = 12
+
+
+def paper_depth(m: int, layers: int) -> str:
+    """M of `layers` as of the paper's 12."""
+    return f"{float(Fraction(m * PAPER_LAYERS, layers)):.4g}"
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,18 @@ class Result:
         return self.record["description"]["settings"]
 
     @property
-    def depth(self) -> int:
-        """XLM-D's M of the paper's 12 layers that is nearest to the fraction of the depth that was trained here."""
-        return round(Fraction(self.settings["M"] * PAPER_LAYERS, self.settings["layers"]))
+    def depth(self) -> str:
+        """XLM-D's M of the paper's 12 layers at the fraction of the depth that was trained here, as "6" or "2.4"."""
+        return paper_depth(self.settings["M"], self.settings["layers"])
 
     @property
     def row(self) -> str:
         """The system as the paper prints it."""
         if self.point.system == OURS:
             if not self.settings["add_and_scale"]:
-                return "XLM-D with LT only" + (f" (M={self.depth})" if self.depth else "")
+                return "XLM-D with LT only" + (f" (M={self.depth})" if self.settings["M"] else "")
             return f"XLM-D (M={self.depth})"
-        names = {BASELINE: "Transformer", "cmlm": "CMLM"}
+        names = {BASELINE: "Transformer", RIVAL: "CMLM"}
         if self.point.system not in names:
             raise UserError(f"{self.run}: system {self.point.system!r} has no row in the paper's tables")
         engine = dict(self.point.decoding).get("engine", "transformers")
@@ -63,8 +68,9 @@ class Result:
 
     @property
     def name(self) -> str:
-        """Row and iterations in a few words."""
-        return self.row if self.iterations == "N" else f"{self.row}, {self.iterations} iterations"
+        """Row, iterations and, beside the configuration's own, the seed in a few words."""
+        iterations = "" if self.iterations == "N" else f", {self.iterations} iterations"
+        return self.row + iterations + (f", seed {self.point.seed}" if self.point.seed is not None else "")
 
     @property
     def measured_as(self) -> str:
