@@ -131,7 +131,8 @@ def decodes(*tables):
 
 def decoded_together():
     """{(system, part, names of decodings): runs of which they are made in one job}: those that the first table with a run
-    shows ("first"), and what other tables show of it and the configuration adds for its system ("more")."""
+    shows ("first"), and what other tables show of it and the configuration adds for its system ("more").
+    """
     first, names = {}, {}
     for table in SHOWN:
         for point in points(config, table):
