@@ -1,4 +1,4 @@
-# Corpora: generated or downloaded, cleaned and Moses-tokenised.
+# Corpora: generated or downloaded, cleaned and Moses-tokenised. Quick, and everything waits for them: so first in the queue.
 
 
 rule generate_phrasebook:
@@ -13,6 +13,7 @@ rule generate_phrasebook:
         f"{R}/benchmarks/phrasebook/{{corpus}}.{{split}}.{{language}}.tsv"
     wildcard_constraints:
         corpus=of_kind("phrasebook"),
+    priority: 20
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -40,6 +41,7 @@ rule download:
         f"{R}/benchmarks/download/{{corpus}}.{{split}}.{{language}}.tsv"
     wildcard_constraints:
         corpus=of_kind("files"),
+    priority: 20
     retries: 2
     conda:
         "../envs/xlmd.yaml"
@@ -78,6 +80,7 @@ rule preprocess:
         f"{R}/logs/preprocess/{{corpus}}.{{first}}-{{second}}.{{split}}.log",
     benchmark:
         f"{R}/benchmarks/preprocess/{{corpus}}.{{first}}-{{second}}.{{split}}.tsv"
+    priority: 20
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -103,6 +106,7 @@ rule preprocess_monolingual:
         f"{R}/logs/preprocess/{{corpus}}.{{split}}.{{language}}.log",
     benchmark:
         f"{R}/benchmarks/preprocess/{{corpus}}.{{split}}.{{language}}.tsv"
+    priority: 20
     conda:
         "../envs/xlmd.yaml"
     threads: 1

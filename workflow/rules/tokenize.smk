@@ -10,6 +10,7 @@ rule train_tokenizer:
         f"{R}/logs/tokenizer/{{base}}.log",
     benchmark:
         f"{R}/benchmarks/tokenizer/{{base}}.tsv"
+    priority: 20
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -35,6 +36,7 @@ rule encode:
         f"{R}/logs/encode/{{corpus}}/{{text}}.log",
     benchmark:
         f"{R}/benchmarks/encode/{{corpus}}/{{text}}.tsv"
+    priority: 20
     conda:
         "../envs/xlmd.yaml"
     threads: 1
