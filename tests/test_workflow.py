@@ -1,5 +1,6 @@
 """The workflow as a user runs it, at a scale where every stage takes seconds."""
 
+import contextlib
 import csv
 import json
 import os
@@ -16,6 +17,8 @@ from snakemake.utils import update_config
 
 from xlmd.configuration import check_config
 from xlmd.errors import UserError
+from xlmd.grid import TABLES, cells
+from xlmd.reporting.explain import explain
 
 ROOT = Path(__file__).parent.parent
 TABLE = "results/table1.csv"
@@ -110,6 +113,68 @@ def test_every_measured_cell_names_the_run_that_it_came_from(finished):
     assert "results/bases/west/mlm" in record["runs"]
     assert record["started"] == min(run["started"] for run in record["runs"].values())
     assert all(record["distillation"][pair]["kept"] > 0 for pair in ("en-de", "de-en"))
+
+
+@pytest.fixture(scope="module")
+def everything(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything") / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    snakemake(folder, "all")
+    return folder
+
+
+def test_all_tables_figures_and_the_audit_are_made_and_no_cell_is_silently_missing(everything):
+    config = yaml.safe_load((everything / "results/config.yaml").read_text())
+    shown = [table for table in TABLES if table != "table3"]  # micro has no further directions
+    for table in shown:
+        record = json.loads((everything / f"results/provenance/{table}.json").read_text())
+        cells = [cell for cell in record["cells"] if cell["table"] == table and cell["column"] != "speedup"]
+        expected = len(points_of(config, table))
+        if table == "table7":
+            lengths = read_csv(everything / "results/table7.csv")
+            expected *= sum(int(row["sentences"]) > 0 for row in lengths)
+        if table == "figure2":
+            assert len(cells) == expected
+        elif table == "table11":
+            assert len(read_csv(everything / "results/table11.csv")) == 2 + expected
+        else:
+            assert len(cells) == expected, table
+    for number in (1, 2, 4, 5, 6, 7, 8, 9, 10):
+        assert printed_figures(everything / f"results/table{number}.csv", "_paper") == printed_figures(
+            ROOT / f"resources/paper/table{number}.csv"
+        ), number
+        assert (everything / f"results/table{number}.tex").read_text().count("\\midrule") == 1
+    for figure in ("figure1", "figure2"):
+        for kind in ("svg", "pdf", "png"):
+            assert (everything / f"results/{figure}.{kind}").stat().st_size > 5000
+    assert "reproduced" in (everything / "results/audit.md").read_text()
+
+
+def points_of(config, table):
+    return {(cell.column, cell.point) for cell in cells(config, table)}
+
+
+def read_csv(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def printed_figures(path, suffix=""):
+    """All numbers of the paper in a table, sorted: our file has them in columns that end in `suffix`."""
+    words = {"group", "system", "citation", "iterations", "min_length", "max_length"}
+    rows = read_csv(path)
+    return sorted(
+        value for row in rows for name, value in row.items() if value and name.endswith(suffix) and name not in words
+    )
+
+
+def test_every_measured_cell_of_every_table_explains_itself(everything):
+    for path in sorted((everything / "results/provenance").glob("table*.json")):
+        table = everything / f"results/{path.stem}.csv"
+        for cell in json.loads(path.read_text())["cells"]:
+            if cell["table"] == path.stem:
+                with contextlib.chdir(everything):
+                    assert "run folder:" in explain(table, list(cell["row"].values()), cell["column"])
 
 
 def test_another_mirror_downloads_nothing_anew(tmp_path):
