@@ -2,10 +2,10 @@
 
     python -m benchmarks.training results/runs/en-de/xlmd-distilled-M=2-s=2.0
 
-Repeats the training of a run folder with the losses that the project uses (`linear_ctc_loss`, `linear_ctc_best_path`), and
-with what they stand for: the whole T × V table by matrix product and log-softmax, then `ctc_loss` and `ctc_best_path` on
-it. The two take turns of --round updates on one batch each, so that what slows the machine slows both; then each run is
-trained whole, and its dev BLEU printed.
+Repeats the training of a run folder with the losses that the project uses (`linear_ctc_loss`, `linear_ctc_best_path`),
+and with what they stand for: the whole T × V table by matrix product and log-softmax, then `ctc_loss` and
+`ctc_best_path` on it. The two take turns of --updates updates, so that what slows the machine slows both; then each run
+is trained whole, and its dev BLEU printed.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def cut() -> Iterator[None]:
 
 
 def milliseconds(record: dict, rounds: int, updates: int) -> dict[str, list[float]]:
-    """Time of an update by both ways, the shortest of `rounds` turns of `updates` each, {way: one time a kind of update}.
+    """Time of an update by both ways: the shortest of `rounds` turns of `updates` each, {way: one for each kind}.
 
     The two kinds: plain CTC on all-mask input, and Algorithm 1.
     """

@@ -13,7 +13,7 @@ from xlmd.reporting.make import make
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "resources" / "paper"
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp|version:2.6.0"
-SENTENCES = 12
+SENTENCES = 16
 
 
 def example_config(folder, **grid):
@@ -51,6 +51,8 @@ def write_results(config, *tables, score=bleu, latency=milliseconds, translation
         texts = [translation(point, n) if translation else f"translation {n} ." for n in range(SENTENCES)]
         write_lines(folder / "test.txt", texts)
     for table in tables:
+        for point in timed(config, table):
+            write_json(root / "runs" / point.run / "run.json", run_record(config, point))
         if table in TIMED_IN:
             write_latency(config, table, latency)
     return shown
@@ -114,7 +116,7 @@ def arguments(config, table):
     write_json(counts, {"kept": 12000})
     return {
         "config": root / "config.yaml",
-        "paper": PAPER / f"{table}.csv",
+        "paper": PAPER / f"{table}.csv" if table != "table11" else None,
         "protocols": PAPER / "protocols.csv",
         "latency": latency_file(config, table),
         "corpora": [str(counts)],

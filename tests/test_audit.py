@@ -13,7 +13,7 @@ from xlmd.reporting.paper_check import check
 
 SENTENCE = "the doctor treats a patient in this hospital and then he writes one long letter to her mother"
 WORDS = SENTENCE.split(" ")
-LINES = [" ".join(WORDS[n % 5 :] + WORDS[: n % 5]) for n in range(12)]
+LINES = [" ".join(WORDS[n % 5 :] + WORDS[: n % 5 if n % 3 else 0]) for n in range(12)] + 4 * [" ".join(WORDS[:9])]
 
 
 def spoilt(line, words):
@@ -136,13 +136,13 @@ def test_what_has_no_results_is_not_tested(tmp_path):
 
 def test_small_corpora_are_compared_only_if_sizes_differ(tmp_path):
     def quality(point):
-        return 8 * (point.system == "transformer" and point.direction == "ko-en")
+        return 8 * (point.system == "transformer" and point.direction != "en-fr")
 
     found = evidence(tmp_path, "table3", quality=quality)
     assert verdict(found, "Gains over the Transformer are larger") == "not tested"
     layout = found.layout
     write_lines(layout.text("en-fr", "train", 0), 20 * LINES)
-    assert verdict(found, "Gains over the Transformer are larger") in ("reproduced", "contradicted")
+    assert verdict(found, "Gains over the Transformer are larger") == "reproduced"
 
 
 def test_the_audited_tables_are_those_that_claims_need():
@@ -167,7 +167,7 @@ def test_the_papers_prose_is_recomputed_from_its_tables(tmp_path):
     rows = {row["statement"]: row for row in check(PAPER)}
     assert rows["iterative XLM-D over CMLM, En-De"]["computed"] == "2.77"
     disagree = [row["statement"] for row in rows.values() if row["agrees"] == "no"]
-    assert len(disagree) == 4 and any("every length bucket" in text for text in disagree)
+    assert len(disagree) == 3 and any("every length bucket" in text for text in disagree)
     for path in PAPER.glob("table*.csv"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "table1.csv").write_text(

@@ -259,7 +259,7 @@ def texts(config, lengths):
 def test_the_case_study_follows_its_rule_and_marks_the_differences(tmp_path, length, number):
     config = example_config(tmp_path)
     write_results(config, "table11", translation=translation)
-    texts(config, [14, 14, 14, length, *[14] * 8])
+    texts(config, [14, 14, 14, length, *[14] * 12])
     make("table11", **arguments(config, "table11"))
     text = arguments(config, "table11")["out_md"].read_text(encoding="utf-8")
     assert f"Sentence {number} of the de-en test set" in text
@@ -270,7 +270,7 @@ def test_the_case_study_wants_as_many_translations_as_references(tmp_path):
     config = example_config(tmp_path)
     write_results(config, "table11")
     texts(config, [14])
-    with pytest.raises(UserError, match=r"test\.txt has 12 lines, not 1"):
+    with pytest.raises(UserError, match=r"test\.txt has 16 lines, not 1"):
         make("table11", **arguments(config, "table11"))
 
 
@@ -302,7 +302,7 @@ def test_several_seeds_are_timed_once_and_studied_once(tmp_path):
     config = example_config(tmp_path, seeds=[1, 2])
     assert {row["iterations"] for row, *_ in make_table(config, "table8").measured()} == {"N", "1"}
     write_results(config, "table11", translation=translation)
-    texts(config, 12 * [14])
+    texts(config, 16 * [14])
     made = make("table11", **arguments(config, "table11"))
     assert [row["who"] for row in made.rows] == ["Source", "Target", "Transformer", "XLM-D (M=6), 8 iterations"]
 

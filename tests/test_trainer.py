@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
         value, figures = reconstruct(*arguments)
         return (value * float("nan") if len(calls) == 8 else value), figures
 
-    with pytest.raises(UserError, match=r"nan.* at step 8; last good checkpoint: .*step-00000005"):
+    with pytest.raises(UserError, match=r"nan.* at step 8; last good checkpoint: .*step-00000006"):
         run(tmp_path, loss=loss)
 
 

@@ -253,6 +253,8 @@ def long_sentences(evidence: Evidence) -> Iterator[Comparison]:
             lines = [number for number, length in enumerate(lengths) if low <= length < high]
             if lines:
                 buckets[low] = lines
+        if len(buckets) < 2:
+            continue
         (first, shortest), *_, (last, longest) = buckets.items()
         text = f"gain of T = 4 over T = 1 from {last} tokens on ({len(longest)} sentences) above that from {first} on"
         terms = [(1, a, longest), (-1, b, longest), (-1, a, shortest), (1, b, shortest)]

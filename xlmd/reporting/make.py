@@ -58,7 +58,7 @@ def make(
         table = grid_table(name, shown, results, points, read_paper(paper))
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
     tables = [table]
-    if protocols and (quoted := protocol_table(name, protocols, read_paper(paper))):
+    if protocols and paper and (quoted := protocol_table(name, protocols, read_paper(paper))):
         tables.append(quoted)
     if points:
         tables.append(latency_table(name, results, points))
