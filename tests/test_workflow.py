@@ -310,7 +310,7 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"directions": "en-de"}, "directions: 'en-de'"),
         ({"corpora__phrasebook": None}, "corpora.phrasebook: None"),
         ({"bases__west__text__corpus": "wmt"}, "bases.west.text: it wants corpus 'wmt'"),
-        ({"bases__west__text__corpus": "phrasebook-wide"}, "corpus 'phrasebook-wide' has another base"),
+        ({"corpora__phrasebook__base": "wide"}, "bases.west.text: corpus 'phrasebook' has another base"),
         ({"corpora__phrasebook__base": "east"}, "corpora.phrasebook.base: 'east'"),
         ({"grid__cmlm_directions": ["en-it"]}, "grid.cmlm_directions: en-it"),
         ({"further_directions": [{"pair": "en-de", "corpus": "phrasebook"}]}, "further_directions: en-de is there"),

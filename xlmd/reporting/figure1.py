@@ -52,7 +52,7 @@ def parts(model: XLMDForTranslation) -> list[tuple[str, str, int, str]]:
     ]
     if m:
         lower = sum(count(layer) for layer in layers[:m])
-        found.append((f"layers 1..{m}", "once a sentence", lower, BORROWED))
+        found.append((_layers(1, m), "once a sentence", lower, BORROWED))
     sigma = count(model.latent_transform)
     s = f"{config.upsampling_ratio:g}"
     found.append(("latent transform", f"I states become T = ⌈{s}·I⌉; σ is the new parameter", sigma, OURS))
@@ -61,10 +61,14 @@ def parts(model: XLMDForTranslation) -> list[tuple[str, str, int, str]]:
         found.append(("add and scale", text, count(model.add_and_scale), OURS))
     if m < n:
         upper = sum(count(layer) for layer in layers[m:])
-        found.append((f"layers {m + 1}..{n}", "once an iteration", upper, BORROWED))
+        found.append((_layers(m + 1, n), "once an iteration", upper, BORROWED))
     found.append(("LM head", "dense, LayerNorm, · word embeddings (tied), V scores", count(model.lm_head), BORROWED))
     found.append(("CTC", "collapse repeats, drop blanks", 0, FIXED))
     return found
+
+
+def _layers(first: int, last: int) -> str:
+    return f"layer {first}" if first == last else f"layers {first}..{last}"
 
 
 def _draw(axes: Axes, found: list[tuple[str, str, int, str]]) -> None:
@@ -88,14 +92,16 @@ def _draw(axes: Axes, found: list[tuple[str, str, int, str]]) -> None:
     axes.text(5.4, -0.75, "source  <s> x </s>", ha="center", fontsize=9)
     axes.text(5.4, top + 0.55, "translation", ha="center", fontsize=9)
     if "add and scale" in height:
-        _feedback(axes, height["CTC"], height["add and scale"])
+        _feedback(axes, height["LM head"], height["add and scale"])
 
 
 def _feedback(axes: Axes, start: float, stop: float) -> None:
     """The alignment goes back into add-and-scale, once an iteration."""
     axes.plot([1.55, 0.8, 0.8], [start, start, stop], color="0.2", linewidth=1, linestyle="--")
     axes.annotate("", (1.55, stop), (0.8, stop), arrowprops={"arrowstyle": "->", "color": "0.2", "linestyle": "--"})
-    axes.text(0.55, (start + stop) / 2, "alignment, <mask> at first", rotation=90, ha="center", va="center", fontsize=8)
+    axes.text(
+        0.55, (start + stop) / 2, "best tokens, <mask> at first", rotation=90, ha="center", va="center", fontsize=8
+    )
 
 
 def _legend(axes: Axes) -> None:
