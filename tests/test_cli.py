@@ -108,7 +108,7 @@ def test_samples_are_the_first_lines_of_each_direction_whatever_they_say(tmp_pat
     write_results(config, "table1", translation=lambda point, number: f"{point.system} {number}")
     for side, language in ((0, "en"), (1, "de")):
         write_lines(Layout(config).text("en-de", "test", side), [f"{language} {number}" for number in range(16)])
-    samples(arguments(config, "table1")["config"], tmp_path / "out.md", 2)
+    samples(arguments(config, "table1")["config"], "table1", tmp_path / "out.md", 2)
     text = (tmp_path / "out.md").read_text()
     assert "1. source: en 0\n   - reference: de 0\n   - Transformer: transformer 0\n" in text
     assert "   - XLM-D (M=6), 4 iterations: xlmd 1\n" in text and "xlmd 2" not in text and "en 2" not in text

@@ -289,10 +289,10 @@ def audit(argv: Sequence[str]) -> None:
 
 
 def samples(argv: Sequence[str]) -> None:
-    """The first test sentences of each direction with every system's translation, as Markdown."""
+    """The first test sentences of each direction of a table with its systems' translations, as Markdown."""
     from xlmd.reporting.samples import samples as run
 
-    parser = _parser(samples, "config", "out", count={"type": int, "default": 10})
+    parser = _parser(samples, "config", "table", "out", count={"type": int, "default": 10})
     run(**vars(parser.parse_args(argv)))
 
 

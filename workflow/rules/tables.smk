@@ -147,25 +147,31 @@ rule audit:
 
 rule samples:
     input:
-        translations=[f"{folder}/test.txt" for folder in decodes("table1", "table3")],
-        records=[
-            f"{R}/runs/{point.run}/run.json"
-            for point in points(config, "table1", "table3")
-        ],
-        texts=[
-            LAYOUT.text(direction, "test", side)
-            for direction in LAYOUT.directions
-            for side in (0, 1)
-        ],
+        translations=lambda w: [f"{folder}/test.txt" for folder in decodes(w.table)],
+        records=lambda w: sorted(
+            {f"{R}/runs/{point.run}/run.json" for point in points(config, w.table)}
+        ),
+        texts=lambda w: sorted(
+            {
+                LAYOUT.text(point.direction, "test", side)
+                for point in points(config, w.table)
+                for side in (0, 1)
+            }
+        ),
         config=f"{R}/config.yaml",
     output:
         report(
-            f"{R}/samples.md", category="Translations", caption="../report/samples.rst"
+            f"{R}/samples/{{table}}.md",
+            category="Translations",
+            caption="../report/samples.rst",
+            labels={"systems of": "{table}"},
         ),
     log:
-        f"{R}/logs/samples.log",
+        f"{R}/logs/samples/{{table}}.log",
     benchmark:
-        f"{R}/benchmarks/samples.tsv"
+        f"{R}/benchmarks/samples/{{table}}.tsv"
+    wildcard_constraints:
+        table="table1|table3",
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -175,7 +181,7 @@ rule samples:
     params:
         code=code_version("samples"),
     shell:
-        "xlmd samples --config {input.config} --out {output} 2>&1 | tee {log}"
+        "xlmd samples --config {input.config} --table {wildcards.table} --out {output} 2>&1 | tee {log}"
 
 
 rule curves:

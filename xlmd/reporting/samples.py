@@ -9,17 +9,18 @@ from xlmd.reporting.make import read_config
 from xlmd.reporting.results import Results
 
 
-def samples(config: str | Path, out: str | Path, count: int = 10) -> None:
-    """Write the first `count` test sentences of every direction of Tables 1 and 3 with the systems' translations.
+def samples(config: str | Path, table: str, out: str | Path, count: int = 10) -> None:
+    """Write the first `count` test sentences of every direction of a table with its systems' translations.
 
-    config: the resolved configuration. Nothing is selected: these are lines 1 to `count`.
+    config: the resolved configuration. table: "table1" or another whose systems translate test sets. Nothing is
+    selected: these are lines 1 to `count`.
     """
     settings = read_config(config)
     layout, results = Layout(settings), Results(settings["results"])
-    shown = results.all(points(settings, "table1", "table3"))
+    shown = results.all(points(settings, table))
     with atomic_write(out) as handle:
         handle.write(f"# The first {count} test sentences of each direction\n\nMoses-tokenised, unselected.\n")
-        for direction in layout.directions:
+        for direction in dict.fromkeys(result.point.direction for result in shown):
             sources, references = (read_lines(layout.text(direction, "test", side))[:count] for side in (0, 1))
             handle.write(f"\n## {direction}\n")
             for number, (source, reference) in enumerate(zip(sources, references, strict=True)):
