@@ -56,8 +56,8 @@ def start_record(
 ) -> dict[str, Any]:
     """The record of a run that begins now, for `finish` to complete.
 
-    settings: everything that decides the result. inputs: the files it reads, hashed now; of a folder, each file in it.
-    Raises UserError naming an input that cannot be read.
+    settings: everything that decides the result. inputs: the files it reads, hashed now; of a folder, each file in it
+    that is not hidden. Raises UserError naming an input that cannot be read.
     """
     return {
         "settings": settings,
@@ -85,7 +85,9 @@ def now() -> str:
 def _files(paths: Iterable[str | Path]) -> list[Path]:
     files = []
     for path in map(Path, paths):
-        files += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        # Hidden files are not content: Snakemake leaves its time stamp in a folder that it made.
+        inside = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+        files += sorted(inside) if path.is_dir() else [path]
     return files
 
 
