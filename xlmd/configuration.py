@@ -76,7 +76,8 @@ def _base(
         yield from _missing_text(f"{key}.text", "it", text["corpus"], text["languages"], config["corpora"])
         if text["corpus"] in config["corpora"] and config["corpora"][text["corpus"]]["base"] != name:
             yield f"{key}.text", f"corpus {text['corpus']!r} has another base"
-    if base["mlm"]["source"] == "pretrain":
+    used = {config["corpora"].get(entry["corpus"], {}).get("base") for entry in config["directions"]}
+    if base["mlm"]["source"] == "pretrain" and name in used:
         layers = base["mlm"]["shape"].get("layers", default_layers)
         for grid_key in ("M", "figure2_M"):
             for m in config["grid"][grid_key]:
