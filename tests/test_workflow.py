@@ -182,7 +182,11 @@ def test_another_mirror_downloads_nothing_anew(tmp_path):
     (folder / "mirror/text").mkdir(parents=True)
     (folder / "mirror/text/test.de").write_text("Hund\n")
     files = {"test.de": {"url": "https://example.invalid/test.de"}}
-    edit(folder, corpora__text={"kind": "files", "languages": ["en", "de"], "files": files}, mirror="mirror")
+    edit(
+        folder,
+        corpora__text={"kind": "files", "base": "west", "languages": ["en", "de"], "files": files},
+        mirror="mirror",
+    )
     target = "results/corpora/text/raw/test.de"
     snakemake(folder, target)
     assert (folder / target).read_text() == "Hund\n"
