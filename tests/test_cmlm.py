@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 from xlmd import mask_predict as decoder
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
-from xlmd.mask_predict import inside, least_probable, mask_predict, masked_count, uniform_mask
+from xlmd.mask_predict import least_probable, mask_predict, masked_count, uniform_mask
+from xlmd.masking import inside
 from xlmd.systems import cmlm as system_file
 from xlmd.systems.cmlm import CMLM, CMLMDecoding, CMLMSettings
 

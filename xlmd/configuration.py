@@ -1,4 +1,4 @@
-"""Checks of the configuration: against the schemas, and what no schema can say of values that must fit together."""
+"""Reading the configuration; checks of it, against the schemas and for values that must fit together."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +14,16 @@ from xlmd.grid import BASELINE, OURS, RIVAL
 def read_definitions(schemas: Path) -> dict[str, Any]:
     """What `xlmd.schema` wrote: the settings of every system. Quick, unlike asking the systems, which import torch."""
     return yaml.safe_load((schemas / "settings.schema.yaml").read_text(encoding="utf-8"))
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The resolved configuration. Raises UserError naming the file if it cannot be read."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
 def check_config(config: dict[str, Any], schemas: Path) -> None:

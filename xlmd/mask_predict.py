@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
-from xlmd.masking import rank_within_blocks
+from xlmd.masking import inside, rank_within_blocks
 
 # Rows of the largest table of logits in decoding: it bounds memory where vocabulary and length beam are large.
 _ROWS_OF_LOGITS = 4096
@@ -82,11 +82,6 @@ class CMLMForTranslation(MarianPreTrainedModel):
         """`encode`, then `decode`: the decoder's states (B, J, d) and the scores of the lengths (B, lengths)."""
         encoded = self.encode(source, source_mask)
         return self.decode(target, target_mask, encoded, source_mask), self.length_logits(encoded)
-
-
-def inside(lengths: torch.Tensor) -> torch.Tensor:
-    """What is not padding: (B, longest) bool from lengths (B,) int64."""
-    return torch.arange(int(lengths.max()), device=lengths.device) < lengths.unsqueeze(1)
 
 
 def uniform_mask(lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

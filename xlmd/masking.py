@@ -3,6 +3,11 @@
 import torch
 
 
+def inside(lengths: torch.Tensor) -> torch.Tensor:
+    """What is not padding: (B, longest) bool from lengths (B,) int64."""
+    return torch.arange(int(lengths.max()), device=lengths.device) < lengths.unsqueeze(1)
+
+
 def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int) -> torch.Tensor:
     """Rank every position among those of its block, 0 = highest priority; ties go to the earlier position.
 
@@ -11,8 +16,8 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     """
     batch, longest = priority.shape
     padded = -longest % block
-    inside = torch.arange(longest, device=priority.device) < lengths.unsqueeze(1)
-    priority = priority.masked_fill(~inside, float("-inf"))
+    beyond = torch.arange(longest, device=priority.device) >= lengths.unsqueeze(1)
+    priority = priority.masked_fill(beyond, float("-inf"))
     priority = torch.nn.functional.pad(priority, (0, padded), value=float("-inf"))
     order = priority.view(batch, -1, block).argsort(dim=-1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(-1, order, torch.arange(block, device=order.device).expand_as(order))
@@ -34,8 +39,7 @@ def block_mask(
     columns = {"sentence": 1, "block": blocks}[count_per]
     k = torch.randint(1, block + 1, (batch, columns), generator=generator).expand(batch, blocks)
     k = k.repeat_interleave(block, dim=1)[:, :longest].to(lengths.device)
-    inside = torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
-    return (rank_within_blocks(noise, lengths, block) < k) & inside
+    return (rank_within_blocks(noise, lengths, block) < k) & inside(lengths)
 
 
 def committed_per_block(iteration: int, iterations: int, block: int) -> int:

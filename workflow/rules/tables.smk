@@ -186,8 +186,8 @@ rule samples:
 
 rule curves:
     input:
-        records=lambda w: [
-            path
+        lambda w: [
+            path.replace("run.json", "curves.csv")
             for path in table_inputs(w.table)["upstream"]
             if path.endswith("run.json")
         ],

@@ -83,13 +83,21 @@ def split_compounds(line: str) -> str:
 
 def _buckets(hypotheses: list[str], references: list[str]) -> dict[str, Any]:
     """BLEU by the length of the reference in Moses tokens (Table 7)."""
-    pairs = list(zip(hypotheses, references, strict=True))
     buckets = {}
-    for low, high in zip(BUCKETS, [*BUCKETS[1:], math.inf], strict=True):
-        inside = [(own, reference) for own, reference in pairs if low <= len(reference.split()) < high]
-        figures = _moses_bleu(*map(list, zip(*inside, strict=True))) if inside else {"score": None}
-        buckets[str(low)] = {"score": figures["score"], "sentences": len(inside)}
+    for low, lines in length_buckets(references).items():
+        sides = ([side[line] for line in lines] for side in (hypotheses, references))
+        figures = _moses_bleu(*sides) if lines else {"score": None}
+        buckets[str(low)] = {"score": figures["score"], "sentences": len(lines)}
     return buckets
+
+
+def length_buckets(references: list[str]) -> dict[int, list[int]]:
+    """{shortest length of a range: numbers of the sentences whose reference has so many Moses tokens} (Table 7)."""
+    lengths = [len(reference.split()) for reference in references]
+    return {
+        low: [number for number, length in enumerate(lengths) if low <= length < high]
+        for low, high in zip(BUCKETS, [*BUCKETS[1:], math.inf], strict=True)
+    }
 
 
 def _check_parallel(reference: str | Path, expected: list[str], path: str | Path, lines: list[str]) -> None:

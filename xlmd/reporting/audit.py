@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from xlmd.configuration import read_config
 from xlmd.files import atomic_write
 from xlmd.progress import progress
 from xlmd.reporting import claims
-from xlmd.reporting.make import read_config
 from xlmd.reporting.paper_check import check
 
 _STYLE = """body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}

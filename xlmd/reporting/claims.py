@@ -10,7 +10,6 @@ A claim is **reproduced** if more comparisons are for it than against it and at 
 **not tested** without any comparison.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import numpy as np
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
 
-from xlmd.evaluation.bleu import BUCKETS
+from xlmd.evaluation.bleu import length_buckets
 from xlmd.files import read_lines
 from xlmd.grid import BASELINE, OURS, RIVAL, TIMED_IN, Cell, cells
 from xlmd.layout import Layout
@@ -247,12 +246,7 @@ def long_sentences(evidence: Evidence) -> Iterator[Comparison]:
         lambda cell, r: 1 if _iterations(r) == 4 else None,
         lambda cell, r: 1 if _iterations(r) == 1 else None,
     ):
-        lengths = [len(line.split()) for line in evidence.references(a)]
-        buckets = {}
-        for low, high in zip(BUCKETS, [*BUCKETS[1:], math.inf], strict=True):
-            lines = [number for number, length in enumerate(lengths) if low <= length < high]
-            if lines:
-                buckets[low] = lines
+        buckets = {low: lines for low, lines in length_buckets(evidence.references(a)).items() if lines}
         if len(buckets) < 2:
             continue
         (first, shortest), *_, (last, longest) = buckets.items()

@@ -9,10 +9,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from xlmd.configuration import read_config
 from xlmd.grid import cells, timed
 from xlmd.reporting.figures import STYLES, save
 from xlmd.reporting.grid_tables import collect, mean_score, speeds
-from xlmd.reporting.make import read_config
 from xlmd.reporting.paper import read_paper
 from xlmd.reporting.provenance import provenance
 from xlmd.reporting.results import Result, Results

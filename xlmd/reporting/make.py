@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from xlmd.errors import UserError
+from xlmd.configuration import read_config
 from xlmd.files import read_json
 from xlmd.grid import TIMED_IN, Cell, cells, timed
 from xlmd.reporting.caption import caption
@@ -68,16 +66,6 @@ def make(
     write_latex(out_tex, table)
     provenance(tables, [*scored, *results.all(points)], config=settings, corpora=splits, out=out_provenance)
     return table
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The resolved configuration. Raises UserError naming the file if it cannot be read."""
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
 def counts(corpora: list[str]) -> list[dict[str, Any]]:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from xlmd.configuration import read_config
 from xlmd.files import atomic_write, read_lines
 from xlmd.grid import points
 from xlmd.layout import Layout
-from xlmd.reporting.make import read_config
 from xlmd.reporting.results import Results
 
 

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
+from xlmd.masking import inside
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,17 @@ class System(ABC):
     def __init__(self, settings: Any, tokenizer: PreTrainedTokenizerBase) -> None:
         self.settings = settings
         self.tokenizer = tokenizer
+
+    def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`<s> x </s>` of every sentence: (B, longest + 2), and its lengths (B,).
+
+        source: (B, I) bare and padded, with whatever; lengths: (B,) int64 without the padding.
+        """
+        tokenizer, filled = self.tokenizer, inside(lengths + 2)
+        ids = torch.nn.functional.pad(source[:, : filled.shape[1] - 2], (1, 1))
+        ids = ids.masked_fill(~filled, tokenizer.pad_token_id)
+        ids[:, 0] = tokenizer.bos_token_id
+        return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), lengths + 2
 
     @abstractmethod
     def build(self) -> PreTrainedModel:

@@ -7,45 +7,34 @@ where it ends.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from safetensors import SafetensorError
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from xlmd.data.batching import ParallelBatch
+from xlmd.encoder_decoder import EncoderDecoderSettings, load_matching
 from xlmd.errors import UserError
-from xlmd.files import read_json
-from xlmd.mask_predict import CMLMConfig, CMLMForTranslation, inside, mask_predict, uniform_mask
+from xlmd.mask_predict import CMLMConfig, CMLMForTranslation, mask_predict, uniform_mask
+from xlmd.masking import inside
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
 
 
 @dataclass
-class CMLMSettings:
+class CMLMSettings(EncoderDecoderSettings):
     """Architecture and objective; the defaults are those of the CMLM paper (§4.1), Transformer-base's size."""
 
-    encoder_layers: int = option(6, "layers of the encoder", 1)
-    decoder_layers: int = option(6, "layers of the decoder", 1)
-    d_model: int = option(512, "width of the layers and of the embedding", 1)
-    ffn: int = option(2048, "inner width of the feed-forward layers", 1)
-    heads: int = option(8, "attention heads of a layer", 1)
+    system: ClassVar[str] = "cmlm"
+
     dropout: float = option(0.3, "dropout rate")
-    attention_dropout: float = option(0.0, "dropout rate of the attention weights")
     activation: Literal["relu", "gelu", "swish"] = option("gelu", "activation of the feed-forward layers")
-    init_std: float | None = option(None, "standard deviation of the initial weights; 0.5 / √d_model if not given")
     max_positions: int = option(512, "the longest sentence in subwords, on the source side <s> and </s> included", 3)
-    label_smoothing: float = option(0.1, "probability that the training target spreads over all tokens")
     length_weight: float = option(1.0, "weight of a sentence's length loss beside the loss of a masked token", 0)
 
     def __post_init__(self) -> None:
-        check(self)
-        if self.d_model % self.heads or self.d_model % 2:
-            raise UserError(f"cmlm: d_model {self.d_model} must be even and a multiple of heads {self.heads}")
-        for name in ("dropout", "attention_dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"cmlm: {name} must be in [0, 1), not {getattr(self, name)}")
+        super().__post_init__()
         if self.init_std is not None and self.init_std <= 0:
             raise UserError(f"cmlm: init_std must be positive, not {self.init_std}")
 
@@ -72,40 +61,16 @@ class CMLM(System):
     def build(self) -> CMLMForTranslation:
         """A fresh model with random weights (float32)."""
         tokenizer = self.tokenizer
-        return CMLMForTranslation(
-            CMLMConfig(
-                **self._shape(),
-                dropout=self.settings.dropout,
-                attention_dropout=self.settings.attention_dropout,
-                # As the Transformer's: 0.02 at Transformer-base's width, more where the model is narrow.
-                init_std=self.settings.init_std or 0.5 * self.settings.d_model**-0.5,
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                mask_token_id=tokenizer.mask_token_id,
-                decoder_start_token_id=tokenizer.pad_token_id,
-                forced_eos_token_id=None,
-            )
-        )
+        config = CMLMConfig(**self.settings.configuration(tokenizer), mask_token_id=tokenizer.mask_token_id)
+        return CMLMForTranslation(config)
 
     def load(self, folder: str | Path) -> CMLMForTranslation:
         """A trained model from a transformers folder.
 
         Raises UserError naming the first setting (or the vocabulary) in which the folder's model differs.
         """
-        found = read_json(Path(folder) / "config.json")
-        if found.get("model_type") != CMLMConfig.model_type:
-            raise UserError(f"{folder} holds a {found.get('model_type')} model, not a CMLM")
-        for key, expected in self._shape().items():
-            if found.get(key) != expected:
-                raise UserError(f"{folder}: the model has {key} {found.get(key)}, the settings ask for {expected}")
-        try:
-            model, report = CMLMForTranslation.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"cannot read the weights of {folder}: {error}") from error
-        if report["missing_keys"]:
-            raise UserError(f"{folder} does not hold a whole model; missing: {sorted(report['missing_keys'])[:5]}")
-        return model
+        expected = self.settings.shape(len(self.tokenizer)) | {"scale_embedding": True}
+        return load_matching(CMLMForTranslation, folder, expected, "CMLM")
 
     def validation_decoding(self) -> CMLMDecoding:
         """Four iterations on the most probable length: a fraction of the time."""
@@ -128,10 +93,10 @@ class CMLM(System):
         sentences.
         """
         lengths = batch.target_lengths
-        source, source_mask = self._with_specials(batch.source, batch.source_lengths)
+        source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
         masked = uniform_mask(lengths, generator)  # (B, J)
         shown = batch.target.masked_fill(masked, self.tokenizer.mask_token_id)
-        hidden, length_logits = model(source, source_mask, shown, inside(lengths))
+        hidden, length_logits = model(source, inside(source_lengths), shown, inside(lengths))
         tokens = batch.target[masked]  # (N,): no logits for what is shown
 
         log_probs = model.logits(hidden[masked]).float().log_softmax(dim=-1)
@@ -150,14 +115,14 @@ class CMLM(System):
             return []
         model.eval()
         rows = [torch.tensor(source, dtype=torch.long) for source in cut(sources, self.settings.max_positions - 2)]
-        source, source_mask = self._with_specials(
+        source, lengths = self.with_specials(
             pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
         )
         tokenizer = self.tokenizer
         targets, lengths = mask_predict(
             model,
             source.to(model.device),
-            source_mask.to(model.device),
+            inside(lengths).to(model.device),
             iterations=decoding.iterations,
             length_beam=decoding.length_beam,
             # No training target holds them.
@@ -169,31 +134,3 @@ class CMLM(System):
             ],
         )
         return [row[:length] for row, length in zip(targets.tolist(), lengths.tolist(), strict=True)]
-
-    def _with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`<s> x </s>` of every sentence, (B, I + 2), and the mask of what is not padding.
-
-        source: (B, I) bare and padded; lengths: (B,) without the padding.
-        """
-        tokenizer = self.tokenizer
-        mask = inside(lengths + 2)
-        ids = F.pad(source[:, : mask.shape[1] - 2], (1, 1)).masked_fill(~mask, tokenizer.pad_token_id)
-        ids[:, 0] = tokenizer.bos_token_id
-        return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), mask
-
-    def _shape(self) -> dict[str, Any]:
-        """What of the configuration a model's weights and predictions depend on."""
-        settings = self.settings
-        return {
-            "vocab_size": len(self.tokenizer),
-            "encoder_layers": settings.encoder_layers,
-            "decoder_layers": settings.decoder_layers,
-            "d_model": settings.d_model,
-            "encoder_ffn_dim": settings.ffn,
-            "decoder_ffn_dim": settings.ffn,
-            "encoder_attention_heads": settings.heads,
-            "decoder_attention_heads": settings.heads,
-            "activation_function": settings.activation,
-            "max_position_embeddings": settings.max_positions,
-            "scale_embedding": True,
-        }

@@ -7,17 +7,15 @@ shared by source, target and output. The source is read as `x </s>`; the decoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.errors import UserError
-from xlmd.files import read_json
+from xlmd.encoder_decoder import EncoderDecoderSettings, load_matching
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
 
@@ -26,28 +24,10 @@ _NEVER = -1e4
 
 
 @dataclass
-class TransformerSettings:
+class TransformerSettings(EncoderDecoderSettings):
     """Architecture and objective; the defaults are Transformer-base's (paper, §3.1)."""
 
-    encoder_layers: int = option(6, "layers of the encoder", 1)
-    decoder_layers: int = option(6, "layers of the decoder", 1)
-    d_model: int = option(512, "width of the layers and of the embedding", 1)
-    ffn: int = option(2048, "inner width of the feed-forward layers", 1)
-    heads: int = option(8, "attention heads of a layer", 1)
-    dropout: float = option(0.1, "dropout rate")
-    attention_dropout: float = option(0.0, "dropout rate of the attention weights")
-    activation: Literal["relu", "gelu", "swish"] = option("relu", "activation of the feed-forward layers")
-    init_std: float | None = option(None, "standard deviation of the initial weights; 0.5 / √d_model if not given")
-    max_positions: int = option(512, "the longest sentence in subwords, </s> included", 2)
-    label_smoothing: float = option(0.1, "probability that the training target spreads over all tokens")
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.d_model % self.heads or self.d_model % 2:
-            raise UserError(f"transformer: d_model {self.d_model} must be even and a multiple of heads {self.heads}")
-        for name in ("dropout", "attention_dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"transformer: {name} must be in [0, 1), not {getattr(self, name)}")
+    system: ClassVar[str] = "transformer"
 
 
 @dataclass
@@ -97,22 +77,8 @@ class Transformer(System):
 
         Raises UserError naming the first setting (or the vocabulary) in which the folder's model differs.
         """
-        found = read_json(Path(folder) / "config.json")
-        if found.get("model_type") != MarianConfig.model_type:
-            raise UserError(f"{folder} holds a {found.get('model_type')} model, not a Transformer (marian)")
-        expected = self._config()
-        for key in _CONFIG_KEYS:
-            if found.get(key) != getattr(expected, key):
-                raise UserError(
-                    f"{folder}: the model has {key} {found.get(key)}, the settings ask for {getattr(expected, key)}"
-                )
-        try:
-            model, report = MarianMTModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"cannot read the weights of {folder}: {error}") from error
-        if report["missing_keys"]:
-            raise UserError(f"{folder} does not hold a whole model; missing: {sorted(report['missing_keys'])[:5]}")
-        return model
+        expected = self.settings.shape(len(self.tokenizer))
+        return load_matching(MarianMTModel, folder, expected, "Transformer (marian)")
 
     def validation_decoding(self) -> TransformerDecoding:
         """Greedy search: it ranks checkpoints as beam search does, at a fraction of the time."""
@@ -183,30 +149,7 @@ class Transformer(System):
         return [self.tokenizer.bos_token_id, self.tokenizer.pad_token_id, self.tokenizer.mask_token_id]
 
     def _config(self) -> MarianConfig:
-        settings, tokenizer = self.settings, self.tokenizer
-        return MarianConfig(
-            vocab_size=len(tokenizer),
-            decoder_vocab_size=len(tokenizer),
-            encoder_layers=settings.encoder_layers,
-            decoder_layers=settings.decoder_layers,
-            d_model=settings.d_model,
-            encoder_ffn_dim=settings.ffn,
-            decoder_ffn_dim=settings.ffn,
-            encoder_attention_heads=settings.heads,
-            decoder_attention_heads=settings.heads,
-            dropout=settings.dropout,
-            attention_dropout=settings.attention_dropout,
-            activation_function=settings.activation,
-            # 0.02 at Transformer-base's width, where it is customary; a narrow model learns far slower from so little.
-            init_std=settings.init_std if settings.init_std is not None else 0.5 * settings.d_model**-0.5,
-            max_position_embeddings=settings.max_positions,
-            scale_embedding=True,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            decoder_start_token_id=tokenizer.pad_token_id,
-            forced_eos_token_id=None,
-        )
+        return MarianConfig(**self.settings.configuration(self.tokenizer), decoder_vocab_size=len(self.tokenizer))
 
     def _generation(self, decoding: TransformerDecoding, **options: int) -> GenerationConfig:
         beam = {"length_penalty": decoding.length_penalty, "early_stopping": True} if decoding.beam > 1 else {}
@@ -219,20 +162,6 @@ class Transformer(System):
             **beam,
             **options,
         )
-
-
-_CONFIG_KEYS = (
-    "vocab_size",
-    "encoder_layers",
-    "decoder_layers",
-    "d_model",
-    "encoder_ffn_dim",
-    "decoder_ffn_dim",
-    "encoder_attention_heads",
-    "decoder_attention_heads",
-    "activation_function",
-    "max_position_embeddings",
-)
 
 
 class _LengthLimit(LogitsProcessor):

@@ -127,14 +127,6 @@ class XLMD(System):
             "infeasible for CTC": infeasible & (not self.settings.zero_infinity),
         }
 
-    def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`<s> x </s>` of every sentence; source: (B, I) bare and padded. Returns (B, I + 2) and the lengths (B,)."""
-        tokenizer = self.tokenizer
-        padded = torch.nn.functional.pad(source, (1, 1), value=tokenizer.pad_token_id)
-        padded[:, 0] = tokenizer.bos_token_id
-        padded.scatter_(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id)
-        return padded, lengths + 2
-
     def loss(
         self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, dict[str, float]]:

@@ -1,0 +1,91 @@
+"""What the systems with an encoder and a decoder of their own, Transformer and CMLM, have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from xlmd.errors import UserError
+from xlmd.files import read_json
+from xlmd.options import check, option
+
+
+@dataclass
+class EncoderDecoderSettings:
+    """Architecture and objective; the defaults are Transformer-base's (paper, §3.1)."""
+
+    system: ClassVar[str]  # in messages
+
+    encoder_layers: int = option(6, "layers of the encoder", 1)
+    decoder_layers: int = option(6, "layers of the decoder", 1)
+    d_model: int = option(512, "width of the layers and of the embedding", 1)
+    ffn: int = option(2048, "inner width of the feed-forward layers", 1)
+    heads: int = option(8, "attention heads of a layer", 1)
+    dropout: float = option(0.1, "dropout rate")
+    attention_dropout: float = option(0.0, "dropout rate of the attention weights")
+    activation: Literal["relu", "gelu", "swish"] = option("relu", "activation of the feed-forward layers")
+    init_std: float | None = option(None, "standard deviation of the initial weights; 0.5 / √d_model if not given")
+    max_positions: int = option(512, "the longest sentence in subwords, </s> included", 2)
+    label_smoothing: float = option(0.1, "probability that the training target spreads over all tokens")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.d_model % self.heads or self.d_model % 2:
+            raise UserError(f"{self.system}: d_model {self.d_model} must be even and a multiple of heads {self.heads}")
+        for name in ("dropout", "attention_dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{self.system}: {name} must be in [0, 1), not {getattr(self, name)}")
+
+    def shape(self, vocabulary: int) -> dict[str, Any]:
+        """What of a Marian-like configuration a model's weights and predictions depend on."""
+        return {
+            "vocab_size": vocabulary,
+            "encoder_layers": self.encoder_layers,
+            "decoder_layers": self.decoder_layers,
+            "d_model": self.d_model,
+            "encoder_ffn_dim": self.ffn,
+            "decoder_ffn_dim": self.ffn,
+            "encoder_attention_heads": self.heads,
+            "decoder_attention_heads": self.heads,
+            "activation_function": self.activation,
+            "max_position_embeddings": self.max_positions,
+        }
+
+    def configuration(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """All of a Marian-like configuration."""
+        return self.shape(len(tokenizer)) | {
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            # 0.02 at Transformer-base's width, where it is customary; a narrow model learns far slower from so little.
+            "init_std": self.init_std if self.init_std is not None else 0.5 * self.d_model**-0.5,
+            "scale_embedding": True,
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "decoder_start_token_id": tokenizer.pad_token_id,
+            "forced_eos_token_id": None,
+        }
+
+
+def load_matching(
+    model_class: type[PreTrainedModel], folder: str | Path, expected: dict[str, Any], kind: str
+) -> PreTrainedModel:
+    """A trained model from a transformers folder whose configuration has the `expected` values. kind: in messages.
+
+    Raises UserError naming the first setting (or the vocabulary) in which the folder's model differs.
+    """
+    found = read_json(Path(folder) / "config.json")
+    if found.get("model_type") != model_class.config_class.model_type:
+        raise UserError(f"{folder} holds a {found.get('model_type')} model, not a {kind}")
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise UserError(f"{folder}: the model has {key} {found.get(key)}, the settings ask for {value}")
+    try:
+        model, report = model_class.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"cannot read the weights of {folder}: {error}") from error
+    if report["missing_keys"]:
+        raise UserError(f"{folder} does not hold a whole model; missing: {sorted(report['missing_keys'])[:5]}")
+    return model
