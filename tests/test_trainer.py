@@ -19,8 +19,19 @@ class Killed(Exception):
     pass
 
 
+class Batch:
+    """Three rows of random tokens, and which rows they are."""
+
+    def __init__(self, number):
+        self.tokens = torch.randint(4, 30, (3, 6), generator=torch.Generator().manual_seed(number))
+        self.indices = torch.arange(3 * number, 3 * number + 3)
+
+    def to(self, device):
+        return self
+
+
 class Numbers:
-    """An endless stream of random token batches that can be resumed."""
+    """An endless stream of batches that can be resumed."""
 
     def __init__(self, seed=0):
         self.seed, self.position = seed, 0
@@ -30,7 +41,7 @@ class Numbers:
 
     def __next__(self):
         self.position += 1
-        return torch.randint(4, 30, (3, 6), generator=torch.Generator().manual_seed(self.seed + self.position))
+        return Batch(self.seed + self.position)
 
     def set_progress(self, fraction):
         self.fraction = fraction
@@ -53,10 +64,11 @@ def model():
 
 def reconstruct(model, batch, progress, generator):
     """Predict tokens from a noisy copy, with dropout: uses every source of randomness that the loop must restore."""
-    noise = torch.randint(4, 30, batch.shape, generator=generator)
-    hidden = torch.where(torch.rand(batch.shape, generator=generator) < 0.5, noise, batch)
+    tokens = batch.tokens
+    noise = torch.randint(4, 30, tokens.shape, generator=generator)
+    hidden = torch.where(torch.rand(tokens.shape, generator=generator) < 0.5, noise, tokens)
     logits = model(hidden).logits.flatten(0, 1)
-    return torch.nn.functional.cross_entropy(logits, batch.flatten()), {"progress": progress}
+    return torch.nn.functional.cross_entropy(logits, tokens.flatten()), {"progress": progress}
 
 
 def run(folder, settings=SETTINGS, loss=reconstruct, **options):
@@ -67,14 +79,14 @@ def run(folder, settings=SETTINGS, loss=reconstruct, **options):
     return trained, result
 
 
-def killed_at(step):
-    calls = []
+def killed_at(step, loss=None):
+    calls, inner = [], loss or reconstruct
 
     def loss(*arguments):
         calls.append(1)
         if len(calls) > step:
             raise Killed
-        return reconstruct(*arguments)
+        return inner(*arguments)
 
     return loss
 
@@ -156,16 +168,52 @@ def test_curves_hold_loss_learning_rate_and_validation(tmp_path):
     assert len(losses) == 4 and losses[-1] < losses[0]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
+def broken_at(*steps, after=lambda value: value * float("nan")):
     calls = []
 
     def loss(*arguments):
         calls.append(1)
         value, figures = reconstruct(*arguments)
-        return (value * float("nan") if len(calls) == 8 else value), figures
+        return (after(value) if len(calls) in steps else value), figures
 
-    with pytest.raises(UserError, match=r"nan.* at step 8; last good checkpoint: .*step-00000006"):
-        run(tmp_path, loss=loss)
+    return loss
+
+
+class InfiniteGradient(torch.autograd.Function):
+    """A finite loss whose gradient is not."""
+
+    @staticmethod
+    def forward(context, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * float("inf")
+
+
+@pytest.mark.parametrize("after", [lambda value: value * float("nan"), InfiniteGradient.apply])
+def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_names_step_sentences_and_checkpoint(tmp_path, after):
+    message = r"(nan|inf).* at step 8, in a batch with sentences 24, 25, 26; last good checkpoint: .*step-00000006"
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, loss=broken_at(8, after=after))
+
+
+def test_so_many_updates_that_are_not_finite_are_left_out_and_one_more_stops_the_run(tmp_path, caplog):
+    settings = replace(SETTINGS, skip_non_finite=2)
+    trained, result = run(tmp_path / "two", settings, broken_at(3, 8))
+    assert result["skipped"] == 2 and result["steps"] == 20
+    assert all(weight.isfinite().all() for weight in trained.state_dict().values())
+    assert "sentences 9, 10, 11" in caplog.text and "2 of at most 2" in caplog.text
+    with pytest.raises(UserError, match="at step 15"):
+        run(tmp_path / "three", settings, broken_at(3, 8, 15))
+
+
+def test_updates_left_out_before_a_kill_still_count(tmp_path):
+    settings = replace(SETTINGS, skip_non_finite=1)
+    with pytest.raises(Killed):
+        run(tmp_path, settings, killed_at(9, broken_at(3)))
+    with pytest.raises(UserError, match="at step 8"):
+        run(tmp_path, settings, broken_at(2))  # the second one after the checkpoint of step 6
 
 
 def test_accumulation_over_two_batches_is_one_step_with_both(tmp_path):

@@ -133,6 +133,7 @@ def pretrain(argv: Sequence[str]) -> None:
     from xlmd.options import option, required
     from xlmd.pretraining import MaskedLMSettings
     from xlmd.pretraining import pretrain as run
+    from xlmd.processes import start
     from xlmd.trainer import TrainerSettings
 
     @dataclass
@@ -149,11 +150,14 @@ def pretrain(argv: Sequence[str]) -> None:
     if unnamed or not files.text:
         raise UserError(f"--text {' '.join(unnamed)}: expected LANGUAGE=PREFIX, as en=results/encoded/…/train.en")
     texts = dict(entry.split("=", 1) for entry in files.text)
+    if start(trainer.processes, ["pretrain", *argv]):
+        return
     run(settings, trainer, tokenizer=files.tokenizer, texts=texts, out=files.out, code=files.code)
 
 
 def train(argv: Sequence[str]) -> None:
     """Train a system: `xlmd train SYSTEM [flags]`; `xlmd train xlmd --help` lists XLM-D's settings and defaults."""
+    from xlmd.processes import start
     from xlmd.runs import TrainFiles
     from xlmd.runs import train as run
     from xlmd.systems import find_system, system_names
@@ -162,7 +166,9 @@ def train(argv: Sequence[str]) -> None:
     if not argv or argv[0].startswith("-"):
         raise UserError(f"usage: xlmd train SYSTEM [flags]; systems: {', '.join(system_names())}")
     system = find_system(argv[0])
-    run(argv[0], *_split_settings(argv[1:], train, system.Settings, TrainerSettings, TrainFiles))
+    settings, trainer, files = _split_settings(argv[1:], train, system.Settings, TrainerSettings, TrainFiles)
+    if not start(trainer.processes, ["train", *argv]):
+        run(argv[0], settings, trainer, files)
 
 
 def distil(argv: Sequence[str]) -> None:
@@ -365,7 +371,9 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. A UserError ends with its message and exit status 2."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    # Of several processes of a run the first one speaks; the others report what goes wrong.
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s")
     # The libraries' own reports of how they load a model would drown ours; they read this when they are imported.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -97,7 +97,7 @@ def pretrain(
         )
     )
 
-    def stream(first: int, last: int, curriculum: float) -> MaskedLanguageModelStream:
+    def stream(first: int, last: int, **options: Any) -> MaskedLanguageModelStream:
         return MaskedLanguageModelStream(
             encoded,
             tok,
@@ -109,12 +109,12 @@ def pretrain(
             max_positions=settings.max_positions,
             translation_fraction=settings.translation_fraction,
             lines=(first, last),
-            curriculum=curriculum,
+            **options,
         )
 
     @torch.no_grad()
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        batches = iter(stream(0, settings.held_out, 0.0))
+        batches = iter(stream(0, settings.held_out))
         results = [masked_lm_loss(model, next(batches).to(accelerator.device), 0.0, None) for _ in range(8)]
         return {
             "dev_loss": sum(float(loss) for loss, _ in results) / len(results),
@@ -124,7 +124,13 @@ def pretrain(
     result = fit(
         model,
         masked_lm_loss,
-        stream(settings.held_out, lines, trainer.curriculum),
+        stream(
+            settings.held_out,
+            lines,
+            curriculum=trainer.curriculum,
+            processes=trainer.processes,
+            rank=accelerator.process_index,
+        ),
         trainer,
         folder,
         accelerator=accelerator,

@@ -112,6 +112,8 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         pad=tokenizer.pad_token_id,
         seed=trainer.seed,
         curriculum=trainer.curriculum,
+        processes=trainer.processes,
+        rank=accelerator.process_index,
     )
     longer = {f"longer than a batch of {trainer.max_tokens} tokens": stream.left_out}
     decoding = system.validation_decoding()

@@ -6,28 +6,30 @@ and learning rate, so that on a CPU the weights come out bitwise the same.
 """
 
 import csv
-import hashlib
-import io
-import json
 import logging
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save
+from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel, get_scheduler
 
+from xlmd.checkpoints import Checkpoints, average_weights, fingerprint, load_weights, weights_of
 from xlmd.errors import UserError
 from xlmd.files import atomic_folder, atomic_write
 from xlmd.options import check, option
+from xlmd.processes import of_all_processes, sum_over_processes, wait_for_all
 from xlmd.progress import progress as progress_bar
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 50  # sentences named in a message
 
 Loss = Callable[[torch.nn.Module, Any, float, torch.Generator], tuple[torch.Tensor, dict[str, float]]]
 
@@ -37,8 +39,9 @@ class TrainerSettings:
     """Optimisation, shared by all models (§3.1, Appendix A.1)."""
 
     steps: int = option(200_000, "updates", 1)
-    max_tokens: int = option(16_000, "padded tokens a batch (longer side) on each process", 1)
-    accumulation: int = option(1, "batches an update", 1)
+    max_tokens: int = option(16_000, "padded tokens a batch (longer side) in each process", 1)
+    accumulation: int = option(1, "batches an update in each process", 1)
+    processes: int = option(1, "processes on this machine, one a GPU where there are GPUs", 1)
     peak_lr: float = option(2e-4, "highest learning rate")
     warmup_steps: int = option(10_000, "updates of linear warm-up")
     schedule: Literal["inverse_sqrt", "linear", "constant_with_warmup"] = option("inverse_sqrt", "decay after warm-up")
@@ -57,7 +60,10 @@ class TrainerSettings:
     log_every: int = option(50, "updates between rows of curves.csv", 1)
     precision: Literal["no", "bf16"] = option("no", "mixed precision, as accelerate names it")
     device: Literal["auto", "cpu"] = option("auto", "auto: the GPU if there is one")
-    threads: int = option(1, "CPU threads; results are bitwise repeatable for a given number", 1)
+    threads: int = option(1, "CPU threads of a process; results are bitwise repeatable for a given number", 1)
+    skip_non_finite: int = option(
+        0, "updates left out because their loss or gradient is infinite or no number, before the run stops", 0
+    )
     seed: int = option(1, "seed of weights, batches, masks and dropout")
 
     def __post_init__(self) -> None:
@@ -65,7 +71,7 @@ class TrainerSettings:
 
 
 class Stream(Protocol):
-    """An endless, resumable source of batches."""
+    """An endless, resumable source of batches; `indices` of a batch, (B,) int64, are its sentences' numbers."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def set_progress(self, fraction: float) -> None: ...
@@ -79,80 +85,19 @@ def make_accelerator(settings: TrainerSettings) -> Accelerator:
     torch.manual_seed(settings.seed)
     # No other accelerators: the CTC library is for CPUs and CUDA.
     cpu = settings.device == "cpu" or not torch.cuda.is_available()
-    accelerator = Accelerator(cpu=cpu, mixed_precision=settings.precision)
-    if accelerator.num_processes > 1:
-        raise UserError("training runs in one process for now; started with several")
+    # The others wait while the first one validates.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=6))
+    accelerator = Accelerator(cpu=cpu, mixed_precision=settings.precision, kwargs_handlers=[patience])
+    if accelerator.num_processes != settings.processes:
+        raise UserError(
+            f"processes = {settings.processes}, but this is one of {accelerator.num_processes}: give torchrun the same"
+        )
     return accelerator
 
 
 def gpu_name(accelerator: Accelerator) -> str | None:
     """The name of the GPU that a run uses, or None on a CPU."""
     return torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else None
-
-
-def _fingerprint(settings: dict) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-
-
-class Checkpoints:
-    """The state of an unfinished run below `folder`: the latest checkpoint and the best validated weights.
-
-    A checkpoint is a folder of its own, there as a whole or not at all; older ones go once it is there.
-    """
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder = folder
-        self.fingerprint = fingerprint
-
-    @property
-    def latest(self) -> Path | None:
-        return max(self.folder.glob("step-????????"), default=None)
-
-    def load(self) -> dict | None:
-        """The latest checkpoint's state, or None. One left by other settings or data is deleted, with a warning."""
-        latest = self.latest
-        if latest is None:
-            self.clear()
-            return None
-        path = latest / "state.pt"
-        # weights_only: a checkpoint can hold numbers, not code.
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            weights = load_file(latest / "model.safetensors")
-        except Exception as error:
-            raise UserError(
-                f"{path} is not a readable checkpoint ({error}); delete its folder to start anew"
-            ) from error
-        if state["fingerprint"] != self.fingerprint:
-            logger.warning("%s belongs to a run with other settings or data: starting anew", latest)
-            self.clear()
-            return None
-        return state | {"model": weights}
-
-    def save(self, model: dict[str, torch.Tensor], state: dict) -> None:
-        serialised = io.BytesIO()
-        torch.save(state | {"fingerprint": self.fingerprint}, serialised)
-        new = self.folder / f"step-{state['step']:08d}"
-        with atomic_folder(new) as folder:
-            for name, content in (("model.safetensors", save(model)), ("state.pt", serialised.getvalue())):
-                with atomic_write(folder / name, "wb") as handle:  # plain writes: they report a full disk
-                    handle.write(content)
-        kept = {new, *(self.best(step) for _, step in state["best"])}
-        for path in self.folder.iterdir():
-            if path.is_dir() and path not in kept:
-                shutil.rmtree(path)
-            elif path not in kept:
-                path.unlink()
-
-    def best(self, step: int) -> Path:
-        return self.folder / f"best-{step:08d}.safetensors"
-
-    def save_best(self, step: int, model: dict[str, torch.Tensor]) -> None:
-        with atomic_write(self.best(step), "wb") as handle:
-            handle.write(save(model))
-
-    def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Curves:
@@ -177,34 +122,6 @@ class Curves:
             raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
-def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The model's tensors on the CPU, tied ones once (safetensors refuses shared memory)."""
-    kept, seen = {}, set()
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
-            seen.add(tensor.data_ptr())
-            kept[name] = tensor.detach().cpu().contiguous()
-    return kept
-
-
-def average_weights(paths: list[Path]) -> dict[str, torch.Tensor]:
-    """The mean of several checkpoints' weights, computed in float64."""
-    total: dict[str, torch.Tensor] = {}
-    for path in paths:
-        for name, tensor in load_file(path).items():
-            total[name] = total.get(name, 0) + tensor.double()
-    return {name: (tensor / len(paths)).float() for name, tensor in total.items()}
-
-
-def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """The inverse of `weights_of`: tied tensors follow their twin."""
-    model.load_state_dict(weights, strict=False)
-    tied = {tensor.data_ptr() for name, tensor in model.state_dict().items() if name in weights}
-    missing = [name for name, tensor in model.state_dict().items() if tensor.data_ptr() not in tied]
-    if missing:
-        raise UserError(f"a checkpoint lacks the weights {missing[:5]}")
-
-
 def fit(
     model: PreTrainedModel,
     loss: Loss,
@@ -223,14 +140,19 @@ def fit(
     loss(model, batch, progress, generator) → (scalar, figures to log). validate(model) → figures, of which `best_by`
     ranks checkpoints, higher is better. folder: where curves.csv, model/ and, until the end, checkpoints/ go. identity:
     what else besides the settings makes this run itself (its data's hashes): a checkpoint of another identity is not
-    continued. Returns {"steps", "final_loss", "best": [{"step", best_by}, …]}.
-    Raises UserError, naming the step, if the loss is not finite.
+    continued. Batch k of an update draws its masks and its dropout from a seed of its own, so that N processes do what
+    one does that accumulates N times as many batches. Returns {"steps", "final_loss", "skipped", "best": [{"step",
+    best_by}, …]}; of several processes, the first one writes, and it alone knows the best checkpoints.
+    Raises UserError, naming step, sentences and last checkpoint, if the loss or its gradient is not finite more often
+    than `skip_non_finite` allows.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoints = Checkpoints(folder / "checkpoints", _fingerprint(asdict(settings) | {"identity": identity}))
-    generator = torch.Generator().manual_seed(settings.seed)
+    main, device = accelerator.is_main_process, accelerator.device
+    checkpoints = Checkpoints(folder / "checkpoints", fingerprint(asdict(settings) | {"identity": identity}))
+    generator = torch.Generator()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
+    model.to(device)
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}],
         lr=settings.peak_lr,
@@ -238,93 +160,116 @@ def fit(
         fused=True,
     )
     schedule = get_scheduler(settings.schedule, optimiser, settings.warmup_steps, settings.steps)
-    bare = model
-    model.to(accelerator.device)
     state = checkpoints.load()
-    step, best, running, counted = 0, [], 0.0, 0
+    wait_for_all()
+    step, best, running, counted, skipped = 0, [], 0.0, 0, 0
     if state:
-        load_weights(bare, state["model"])
+        load_weights(model, state["model"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         stream.load_state_dict(state["stream"])
-        generator.set_state(state["generator"])
-        torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
-        step, best, running, counted = (state[name] for name in ("step", "best", "running", "counted"))
+        step, best, running, counted, skipped = (
+            state[name] for name in ("step", "best", "running", "counted", "skipped")
+        )
         logger.info("continuing from the checkpoint of step %d", step)
-    model, optimiser = accelerator.prepare(model, optimiser)
-    curves = Curves(folder / "curves.csv", step)
+    elif main:
+        checkpoints.clear()
+    curves = Curves(folder / "curves.csv", step) if main else None
     batches = iter(stream)
-    bar = progress_bar(total=settings.steps, initial=step, desc=description, unit="step")
+    bar = progress_bar(total=settings.steps, initial=step, desc=description, unit="step", disable=not main)
+    share = settings.accumulation * settings.processes
     model.train()
     while step < settings.steps:
         progress = step / settings.steps
-        total = 0.0
-        for _ in range(settings.accumulation):
+        total, drawn = torch.zeros((), device=device), []
+        for part in range(settings.accumulation):
             stream.set_progress(progress)
-            batch = next(batches).to(accelerator.device)
+            batch = next(batches).to(device)
+            _seed(generator, settings.seed, step, part * settings.processes + accelerator.process_index)
             with accelerator.autocast():
                 value, figures = loss(model, batch, progress, generator)
-            accelerator.backward(value / settings.accumulation)
-            total += value.detach()
-        norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
-        mean_loss = float(total) / settings.accumulation
-        if not math.isfinite(mean_loss) or not math.isfinite(float(norm)):
-            raise UserError(
-                f"{folder}: the loss is {mean_loss} and the gradient norm {float(norm)} at step {step + 1}; "
-                f"last good checkpoint: {checkpoints.latest or 'none'}"
+            (value / share).backward()
+            total += value.detach() / share
+            drawn.append((value.detach(), batch))
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        sum_over_processes([*gradients, total])
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip))
+        mean_loss = float(total)
+        finite = math.isfinite(mean_loss) and math.isfinite(norm)
+        if finite:
+            optimiser.step()
+            running, counted = running + mean_loss, counted + 1
+        else:
+            skipped += 1
+            report = (
+                f"{folder}: the loss is {mean_loss} and the gradient norm {norm} at step {step + 1}, "
+                f"in a batch with sentences {_sentences(drawn)}"
             )
-        optimiser.step()
+            if skipped > settings.skip_non_finite:
+                raise UserError(f"{report}; last good checkpoint: {checkpoints.latest or 'none'}")
+            logger.warning("%s; left out, %d of at most %d", report, skipped, settings.skip_non_finite)
         optimiser.zero_grad()
         schedule.step()
         step += 1
         bar.update()
-        running, counted = running + mean_loss, counted + 1
         last = step == settings.steps
-        if step % settings.log_every == 0 or last:
-            row = {"loss": running / counted, "lr": schedule.get_last_lr()[0], "gradient_norm": float(norm), **figures}
+        if main and counted and (step % settings.log_every == 0 or last):
+            row = {"loss": running / counted, "lr": schedule.get_last_lr()[0], "gradient_norm": norm, **figures}
             bar.set_postfix(
                 refresh=False, loss=f"{row['loss']:.3f}", **({best_by: f"{best[0][0]:.2f}"} if best else {})
             )
-            if accelerator.is_main_process:
-                curves.add(step, row)
+            curves.add(step, row)
             running, counted = 0.0, 0
         due = step % settings.validate_every == 0 and step >= settings.validate_from * settings.steps
-        if validate and (due or last) and accelerator.is_main_process:
+        if main and validate and (due or last):
             model.eval()
-            figures = validate(bare)
+            figures = validate(model)
             model.train()
             curves.add(step, figures)
             if settings.average:
-                checkpoints.save_best(step, weights_of(bare))
+                checkpoints.save_best(step, weights_of(model))
                 best = sorted([*best, [figures[best_by], step]], reverse=True)[: settings.average]
-        if step % settings.checkpoint_every == 0 and not last and accelerator.is_main_process:
+        if main and step % settings.checkpoint_every == 0 and not last:
             checkpoints.save(
-                weights_of(bare),
+                weights_of(model),
                 {
                     "step": step,
                     "best": best,
                     "running": running,
                     "counted": counted,
+                    "skipped": skipped,
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
                     "stream": stream.state_dict(),
-                    "generator": generator.get_state(),
-                    "torch_rng": torch.get_rng_state(),
-                    "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
                 },
             )
     bar.close()
     if best:
-        load_weights(bare, average_weights([checkpoints.best(number) for _, number in best]))
-    bare.eval()
-    if accelerator.is_main_process:
+        load_weights(model, average_weights([checkpoints.best(number) for _, number in best]))
+    model.eval()
+    if main:
         with atomic_folder(folder / "model") as saved:
-            bare.save_pretrained(saved)
+            model.save_pretrained(saved)
         checkpoints.clear()
     return {
         "steps": step,
         "final_loss": mean_loss,
+        "skipped": skipped,
         "best": [{"step": number, best_by: value} for value, number in best],
     }
+
+
+def _seed(generator: torch.Generator, *where: int) -> None:
+    """Seed the masks (`generator`) and the dropout (torch's own generators) of one batch."""
+    masks, dropout = np.random.SeedSequence(where).generate_state(2)
+    generator.manual_seed(int(masks))
+    torch.manual_seed(int(dropout))
+
+
+def _sentences(drawn: list[tuple[torch.Tensor, Any]]) -> str:
+    """The numbers, from 0, of the sentences of batches (their loss, the batch) that are not finite; all if each is."""
+    mine = [(bool(value.isfinite()), number) for value, batch in drawn for number in batch.indices.tolist()]
+    everyones = of_all_processes(mine)
+    culprits = [number for finite, number in everyones if not finite] or [number for _, number in everyones]
+    shown = ", ".join(map(str, sorted(culprits)[:_SHOWN]))
+    return shown + (f" and {len(culprits) - _SHOWN} more" if len(culprits) > _SHOWN else "")

@@ -112,6 +112,15 @@ def flags(*settings):
     )
 
 
+def processes(trainer):
+    """Processes of a training run, one a GPU."""
+    return trainer.get("processes", 1)
+
+
+def cores(trainer):
+    return trainer["threads"] * processes(trainer)
+
+
 def training_flags(wildcards):
     """All settings of a run: the system's of the configuration, then what the run's name says."""
     entry = config["systems"][wildcards.system]

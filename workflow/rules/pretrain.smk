@@ -21,11 +21,11 @@ rule pretrain_mlm:
     priority: 10
     conda:
         "../envs/xlmd.yaml"
-    threads: lambda w: config["bases"][w.base]["mlm"]["trainer"]["threads"]
+    threads: lambda w: cores(config["bases"][w.base]["mlm"]["trainer"])
     resources:
         mem_mb=4000,
         runtime=2880,
-        gpu=GPU,
+        gpu=lambda w: GPU * processes(config["bases"][w.base]["mlm"]["trainer"]),
     params:
         flags=lambda w: flags(
             {"seed": config["seed"], "device": config["device"]},

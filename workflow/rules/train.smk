@@ -24,11 +24,11 @@ rule train:
     priority: 5
     conda:
         "../envs/xlmd.yaml"
-    threads: lambda w: config["systems"][w.system]["trainer"]["threads"]
+    threads: lambda w: cores(config["systems"][w.system]["trainer"])
     resources:
         mem_mb=4000,
         runtime=2880,
-        gpu=GPU,
+        gpu=lambda w: GPU * processes(config["systems"][w.system]["trainer"]),
     params:
         flags=training_flags,
         folder=lambda w, output: Path(output.record).parent,

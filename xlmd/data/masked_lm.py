@@ -32,7 +32,8 @@ class MaskedLanguageModelStream:
     second. curriculum, processes, rank: as for `BatchStream`.
 
     Yields (B, L) int64 tensors by name: input_ids; attention_mask; position_ids (from 2 on, padding 1, as in XLM-R);
-    labels (−100 where nothing is to be predicted). Raises UserError if texts differ in length or none is usable.
+    labels (−100 where nothing is to be predicted); and the lines' numbers in their files, indices, (B,). Raises
+    UserError if texts differ in length or none is usable.
     """
 
     def __init__(
@@ -144,7 +145,13 @@ class MaskedLanguageModelStream:
                 positions[row, start : start + len(segment)] = PAD + 1 + np.arange(len(segment))
                 start += len(segment)
         masked, labels = self._masked(ids, random)
-        batch = {"input_ids": masked, "attention_mask": positions != PAD, "position_ids": positions, "labels": labels}
+        batch = {
+            "input_ids": masked,
+            "attention_mask": positions != PAD,
+            "position_ids": positions,
+            "labels": labels,
+            "indices": self._first_line + lines,
+        }
         return BatchEncoding({name: torch.from_numpy(array.astype(np.int64)) for name, array in batch.items()})
 
     def _segments(self, line: int, languages: list[int]) -> list[np.ndarray]:

@@ -1,0 +1,111 @@
+"""Several processes do what one does that accumulates as many batches; `xlmd train --processes 2` as a user runs it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_models import save_mlm
+from text_example import sentences, write_text
+
+from xlmd.data.encoded import encode
+from xlmd.data.tokenizer import load_tokenizer, train_tokenizer
+
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Everything that a run reads, of made-up text whose target is its source in reverse."""
+    folder = tmp_path_factory.mktemp("corpus")
+    lines = {"train": sentences(300, seed=1), "dev": sentences(20, seed=2)}
+    for split, texts in lines.items():
+        write_text(folder / f"{split}.en", texts)
+        write_text(folder / f"{split}.de", [" ".join(reversed(text.split())) for text in texts])
+    train_tokenizer([folder / "train.en", folder / "train.de"], 200, folder / "tokenizer", seed=1)
+    for name in ("train.en", "train.de", "dev.en"):
+        encode(folder / name, folder / "tokenizer", folder / name)
+    save_mlm(folder / "mlm", vocab_size=len(load_tokenizer(folder / "tokenizer")), initializer_range=0.05)
+    return folder
+
+
+def command(corpus, out, **flags):
+    settings = {
+        "mlm": corpus / "mlm", "M": 1, "steps": STEPS, "max_tokens": 200, "peak_lr": 0.003, "warmup_steps": 2,
+        "all_mask_fraction": 0.5, "validate_every": 6, "checkpoint_every": 5, "log_every": 1, "device": "cpu",
+        "direction": "en-de", "tokenizer": corpus / "tokenizer", "source": corpus / "train.en",
+        "target": corpus / "train.de", "dev_source": corpus / "dev.en", "dev_reference": corpus / "dev.de", "out": out,
+    } | flags  # fmt: skip
+    return [sys.executable, "-m", "xlmd.cli", "train", "xlmd", *(f"--{key}={value}" for key, value in settings.items())]
+
+
+def train(corpus, out, **flags):
+    return subprocess.run(command(corpus, out, **flags), capture_output=True, text=True)
+
+
+def losses(out):
+    with (out / "curves.csv").open(newline="") as handle:
+        return {
+            (row["step"], row["name"]): float(row["value"]) for row in csv.DictReader(handle) if row["name"] != "bleu"
+        }
+
+
+def test_two_processes_train_as_one_that_accumulates_two_batches(corpus, tmp_path):
+    for name, flags in {"one": {"accumulation": 2}, "two": {"processes": 2}}.items():
+        result = train(corpus, tmp_path / name, **flags)
+        assert result.returncode == 0, result.stderr
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) > 2 * STEPS and one == pytest.approx(two, rel=1e-4)
+    assert one["12", "loss"] < one["1", "loss"]
+    figures = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
+    assert [len(entry["result"]["best"]) for entry in figures] == [2, 2]
+    assert figures[0]["data"] == figures[1]["data"]
+
+
+def test_another_number_of_processes_is_another_run(corpus, tmp_path):
+    assert train(corpus, tmp_path / "one").returncode == 0
+    assert train(corpus, tmp_path / "two", processes=2).returncode == 0
+    assert losses(tmp_path / "one") != pytest.approx(losses(tmp_path / "two"), rel=1e-4)
+
+
+def test_a_failure_in_a_process_ends_all_with_its_one_message(corpus, tmp_path):
+    result = train(corpus, tmp_path / "run", processes=2, dev_reference=tmp_path / "missing")
+    assert result.returncode == 2
+    assert str(tmp_path / "missing") in result.stderr and "Traceback" not in result.stderr
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed_and_the_run_continues(corpus, tmp_path):
+    out, flags = tmp_path / "run", {"processes": 2, "steps": 2000, "log_every": 10}
+    running = subprocess.Popen(command(corpus, out, **flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _until(lambda: list(out.glob("checkpoints/step-*")))
+        workers = _children(running.pid)
+        assert len(workers) >= 2
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+    _until(lambda: not [pid for pid in workers if _alive(pid)])
+    result = train(corpus, out, **flags | {"steps": 2000, "dev_reference": tmp_path / "missing"})
+    assert "missing" in result.stderr  # nothing of the first run is in the way
+
+
+def _children(parent):
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True).stdout
+    return [int(pid) for pid in found.split()]
+
+
+def _alive(pid):
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def _until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
