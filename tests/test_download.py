@@ -80,17 +80,11 @@ def _nothing_in(folder):
     return not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_a_packed_file_is_checked_and_unpacked(server, tmp_path):
+def test_a_file_is_checked_and_stays_as_it_is(server, tmp_path):
     server.answers["/a.gz"] = _whole(PACKED)
-    fetch(server.url("/a.gz"), _sha256(PACKED), tmp_path / "out" / "a")
-    assert (tmp_path / "out" / "a").read_bytes() == TEXT
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
-
-
-def test_a_packed_file_asked_for_by_its_packed_name_stays_packed(server, tmp_path):
-    server.answers["/a.gz"] = _whole(PACKED)
-    fetch(server.url("/a.gz"), _sha256(PACKED), tmp_path / "a.gz")
-    assert (tmp_path / "a.gz").read_bytes() == PACKED
+    fetch(server.url("/a.gz"), _sha256(PACKED), tmp_path / "out" / "a.gz")
+    assert (tmp_path / "out" / "a.gz").read_bytes() == PACKED
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.gz"]
 
 
 def test_a_mirror_folder_is_tried_before_the_public_address(server, tmp_path):
@@ -192,32 +186,49 @@ def test_no_server_at_all_and_an_unknown_kind_of_address_are_named(tmp_path):
     assert _nothing_in(tmp_path / "out")
 
 
-def test_a_web_page_in_place_of_a_packed_file_is_shown_for_what_it_is(server, tmp_path):
-    server.answers["/a.gz"] = _whole(b"<!DOCTYPE html><html>Please log in</html>")
-    with pytest.raises(UserError, match="not a gzip file: it starts with .*DOCTYPE"):
-        fetch(server.url("/a.gz"), None, tmp_path / "out" / "a")
+@pytest.mark.parametrize("suffix", [".gz", ".tgz", ".zip", ".xz", ".bz2"])
+def test_a_web_page_in_place_of_a_packed_file_is_shown_for_what_it_is(server, tmp_path, suffix):
+    server.answers[f"/a{suffix}"] = _whole(b"<!DOCTYPE html><html>Please log in</html>")
+    with pytest.raises(UserError, match=f"not a {suffix} file: it starts with .*DOCTYPE"):
+        fetch(server.url(f"/a{suffix}"), None, tmp_path / "out" / f"a{suffix}")
     assert _nothing_in(tmp_path / "out")
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: data[:500] + b"x" * 50 + data[550:]])
-def test_a_damaged_packed_file_is_refused(server, tmp_path, damage):
-    server.answers["/a.gz"] = _whole(damage(PACKED))
-    with pytest.raises(UserError, match="a.gz is a damaged gzip file"):
-        fetch(server.url("/a.gz"), None, tmp_path / "out" / "a")
-    assert _nothing_in(tmp_path / "out")
+def test_what_a_killed_process_had_received_is_taken_up(server, tmp_path):
+    server.answers["/a"] = _dies_after(TEXT, len(TEXT))
+    (tmp_path / ".a.part").write_bytes(TEXT[:1000])
+    fetch(server.url("/a"), _sha256(TEXT), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == TEXT
+    assert server.requests == [("/a", "bytes=1000-")] and not (tmp_path / ".a.part").exists()
 
 
-def test_a_gzip_bomb_is_stopped(server, tmp_path):
-    server.answers["/a.gz"] = _whole(gzip.compress(bytes(30_000_000)))
-    with pytest.raises(UserError, match="unpacks to more than 10,000,000 bytes"):
-        fetch(server.url("/a.gz"), None, tmp_path / "out" / "a")
-    assert _nothing_in(tmp_path / "out")
+@pytest.mark.parametrize("left", [b"of another file", TEXT + b"too long"])
+def test_what_is_left_of_another_file_is_found_out_and_fetched_anew(server, tmp_path, left):
+    def answer(handler):
+        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
+        if start > len(TEXT):
+            handler.send_error(416)
+        else:
+            _dies_after(TEXT, len(TEXT))(handler)
+
+    server.answers["/a"] = answer
+    (tmp_path / ".a.part").write_bytes(left)
+    fetch(server.url("/a"), _sha256(TEXT), tmp_path / "a", wait=0.0)
+    assert (tmp_path / "a").read_bytes() == TEXT
 
 
-def test_several_gzip_members_are_one_file(server, tmp_path):
-    server.answers["/a.gz"] = _whole(gzip.compress(b"one\n") + gzip.compress(b"two\n"))
-    fetch(server.url("/a.gz"), None, tmp_path / "a")
-    assert (tmp_path / "a").read_bytes() == b"one\ntwo\n"
+def test_without_a_hash_nothing_left_is_trusted(server, tmp_path):
+    server.answers["/a"] = _dies_after(TEXT, len(TEXT))
+    (tmp_path / ".a.part").write_bytes(TEXT[:1000])
+    fetch(server.url("/a"), None, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == TEXT and server.requests == [("/a", None)]
+
+
+def test_a_transfer_given_up_is_kept_for_the_next_attempt_if_a_hash_can_check_it(server, tmp_path):
+    server.answers["/a"] = _dies_after(TEXT, 1000)
+    with pytest.raises(UserError, match="cannot download"):
+        fetch(server.url("/a"), _sha256(TEXT), tmp_path / "a", retries=1, wait=0.0)
+    assert (tmp_path / ".a.part").read_bytes() == TEXT[:2000] and not (tmp_path / "a").exists()
 
 
 def test_a_full_disk_is_not_taken_for_a_broken_network(server, tmp_path, monkeypatch):

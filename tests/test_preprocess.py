@@ -5,7 +5,8 @@ import pytest
 from text_example import sentences, write_text
 
 from xlmd.data import preprocess
-from xlmd.data.preprocess import detokenize, preprocess_monolingual, preprocess_pair
+from xlmd.data.preprocess import Cleaning, detokenize, preprocess_monolingual, preprocess_pair
+from xlmd.data.statistics import statistics
 from xlmd.errors import UserError
 
 
@@ -83,6 +84,55 @@ def test_two_processes_write_what_one_does(tmp_path, monkeypatch):
     (tmp_path / "two").mkdir()
     one, two = _pair(tmp_path / "one", german, english), _pair(tmp_path / "two", german, english, processes=2)
     assert one["sha256"] == two["sha256"] and two["kept"] == 99
+
+
+PAIRS = [("a b c", "x y z"), ("a", "u v w"), ("a b c d e f", "x y z"), ("", "x"), ("seen", "gesehen"), ("seen", "neu")]
+
+
+def _pairs_on_disk(folder):
+    sides = zip(*PAIRS, strict=True)
+    return [write_text(folder / name, side) for name, side in zip(["en", "de"], sides, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "cleaning, kept, dropped",
+    [
+        ({}, [0, 1, 2, 5], {"empty": 1, "in dev or test": 1}),
+        ({"held_out": "side"}, [0, 1, 2], {"empty": 1, "in dev or test": 2}),
+        ({"held_out": "keep"}, [0, 1, 2, 4, 5], {"empty": 1}),
+        ({"max_length": 5, "held_out": "keep"}, [0, 1, 4, 5], {"empty": 1, "longer than 5 tokens": 1}),
+        ({"max_ratio": 2.5}, [0, 2, 5], {"empty": 1, "lengths differ by more than 2.5": 1, "in dev or test": 1}),
+    ],
+)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_pair_is_left_out_for_one_reason_that_is_counted(tmp_path, cleaning, kept, dropped, processes):
+    files = _pairs_on_disk(tmp_path)
+    dev = [write_text(tmp_path / name, [line]) for name, line in (("dev.en", " seen"), ("dev.de", "gesehen"))]
+    report = preprocess_pair(
+        *files, "en", "de", tmp_path / "out", "train", cleaning=Cleaning(**cleaning), held_out=[dev],
+        processes=processes,
+    )  # fmt: skip
+    assert (tmp_path / "out/train.de").read_text().splitlines() == [PAIRS[i][1] for i in kept]
+    assert report["dropped"] == dropped and report["kept"] == len(kept)
+    assert report["tokens"] == [sum(len(PAIRS[i][side].split()) for i in kept) for side in (0, 1)]
+
+
+def test_without_cleaning_only_empty_pairs_are_left_out(tmp_path):
+    files = _pairs_on_disk(tmp_path)
+    assert preprocess_pair(*files, "en", "de", tmp_path / "out", "dev")["dropped"] == {"empty": 1}
+
+
+def test_statistics_show_each_split_and_every_reason(tmp_path):
+    files = _pairs_on_disk(tmp_path)
+    for split, cleaning in (("train", Cleaning(max_length=5)), ("dev", None)):
+        preprocess_pair(*files, "en", "de", tmp_path / "out" / "de-en", split, cleaning=cleaning)
+    dev, train = statistics([tmp_path / "out"]).splitlines()[2:]
+    assert [cell.strip() for cell in dev.split("|")[1:6]] == ["out/de-en", "dev", "6", "5", "1"]
+    assert [cell.strip() for cell in train.split("|")[1:6]] == ["out/de-en", "train", "6", "4", "1"]
+    assert train.split("|")[-2].strip() == "1"
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match="no counts"):
+        statistics([tmp_path / "nothing"])
 
 
 @pytest.mark.parametrize("processes", [1, 2])

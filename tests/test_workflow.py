@@ -181,12 +181,12 @@ def test_another_mirror_downloads_nothing_anew(tmp_path):
     folder = checkout(tmp_path)
     (folder / "mirror/text").mkdir(parents=True)
     (folder / "mirror/text/test.de").write_text("Hund\n")
-    files = {"test.de": {"url": "https://example.invalid/test.de"}}
-    edit(
-        folder,
-        corpora__text={"kind": "files", "base": "west", "languages": ["en", "de"], "files": files},
-        mirror="mirror",
-    )
+    splits = {
+        split: [{side: f"https://example.invalid/{split}.{side}" for side in ("en", "de")}]
+        for split in ("train", "dev", "test")
+    }
+    corpus = {"kind": "files", "base": "west", "languages": ["en", "de"], "splits": splits}
+    edit(folder, corpora__text=corpus, mirror="mirror")
     target = "results/corpora/text/raw/test.de"
     snakemake(folder, target)
     assert (folder / target).read_text() == "Hund\n"

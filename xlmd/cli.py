@@ -67,7 +67,7 @@ def phrasebook(argv: Sequence[str]) -> None:
 
 
 def fetch(argv: Sequence[str]) -> None:
-    """Download one file of a corpus, mirror first, check its sha256 and unpack it."""
+    """Download one file of a corpus, mirror first, and check its sha256."""
     from pathlib import Path
 
     from xlmd.data.download import fetch as download
@@ -77,11 +77,21 @@ def fetch(argv: Sequence[str]) -> None:
     download(args.url, args.sha256, Path(args.out), args.mirror, args.mirror_path)
 
 
+def gather(argv: Sequence[str]) -> None:
+    """Write one language of one split as raw text: unpack, pick members and columns, concatenate parts."""
+    from xlmd.data.sources import gather as run
+
+    sources = {"type": json.loads, "required": True, "help": "JSON: what xlmd.data.sources.gather takes"}
+    args = _parser(gather, "out", sources=sources).parse_args(argv)
+    run(args.sources, args.out)
+
+
 def preprocess(argv: Sequence[str]) -> None:
     """Clean and Moses-tokenise a line-parallel pair of raw files, or one file of monolingual text."""
     from pathlib import Path
 
-    from xlmd.data.preprocess import preprocess_monolingual, preprocess_pair
+    from xlmd.data.preprocess import Cleaning, preprocess_monolingual, preprocess_pair
+    from xlmd.options import from_mapping
 
     parser = _parser(
         preprocess,
@@ -92,15 +102,30 @@ def preprocess(argv: Sequence[str]) -> None:
         split={"default": "train", "help": "name of the split, for the files written"},
         out={"required": True, "help": "folder (pair) or file (monolingual) to write"},
         tokenize={"default": "moses", "choices": ["moses", "none"]},
+        cleaning={"type": json.loads, "default": {}, "help": "JSON: max_length, max_ratio, held_out"},
+        held_out={"nargs": "*", "default": [], "help": "raw dev and test files, source and target in turns"},
+        processes={"type": int, "default": 1},
     )
     args = parser.parse_args(argv)
+    common = {"tokenize": args.tokenize, "processes": args.processes}
     if args.target is None:
-        preprocess_monolingual(Path(args.source), args.language, Path(args.out), tokenize=args.tokenize)
-    else:
-        preprocess_pair(
-            Path(args.source), Path(args.target), args.language, args.target_language, Path(args.out), args.split,
-            tokenize=args.tokenize,
-        )  # fmt: skip
+        preprocess_monolingual(Path(args.source), args.language, Path(args.out), **common)
+        return
+    preprocess_pair(
+        Path(args.source), Path(args.target), args.language, args.target_language, Path(args.out), args.split,
+        cleaning=from_mapping(Cleaning, args.cleaning),
+        held_out=list(zip(args.held_out[::2], args.held_out[1::2], strict=True)), **common,
+    )  # fmt: skip
+
+
+def corpus(argv: Sequence[str]) -> None:
+    """What cleaning left of corpora: `xlmd corpus stats results/corpora/NAME/de-en` (a folder, or its JSON files)."""
+    from xlmd.data.statistics import statistics
+
+    parser = argparse.ArgumentParser(prog="xlmd corpus", description=corpus.__doc__)
+    parser.add_argument("action", choices=["stats"])
+    parser.add_argument("paths", nargs="+", help="folders below corpora/, or the JSON files in them")
+    print(statistics(parser.parse_args(argv).paths))
 
 
 def tokenizer(argv: Sequence[str]) -> None:
@@ -363,8 +388,8 @@ def translate(argv: Sequence[str]) -> None:
 VERBS = {
     verb.__name__: verb
     for verb in (
-        resolve, phrasebook, fetch, preprocess, tokenizer, encode, pretrain, train, distil, decode, score, latency,
-        table, figure1, figure2, audit, samples, curves, explain, translate,
+        resolve, phrasebook, fetch, gather, preprocess, tokenizer, encode, pretrain, train, distil, decode, score,
+        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate,
     )
 }  # fmt: skip
 

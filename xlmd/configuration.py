@@ -26,6 +26,26 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
+def resolve_corpora(config: dict[str, Any], registry: str | Path) -> None:
+    """Replace, in place, each corpus of kind `registered` by what the registry has under its name.
+
+    What else the configuration says of it, as another dev set, stands instead of the registry's. Raises UserError
+    naming a corpus that the registry does not have.
+    """
+    registered = [
+        name
+        for name, entry in (config.get("corpora") or {}).items()
+        if isinstance(entry, dict) and entry.get("kind") == "registered"
+    ]
+    known = read_config(registry) if registered else {}
+    for name in registered:
+        if name not in known:
+            raise UserError(f"config, at corpora.{name}: {registry} has no such corpus, only {sorted(known)}")
+        own = config["corpora"][name]
+        splits = known[name]["splits"] | own.get("splits", {})
+        config["corpora"][name] = known[name] | own | {"kind": "files", "splits": splits}
+
+
 def check_config(config: dict[str, Any], schemas: Path) -> None:
     """Raise UserError naming the key that is unknown, missing, has a bad value, or does not fit another."""
     schema = yaml.safe_load((schemas / "config.schema.yaml").read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import yaml
 
+from xlmd.data.preprocess import Cleaning
 from xlmd.options import minimum_of
 from xlmd.pretraining import MaskedLMSettings
 from xlmd.systems import find_system, system_names
@@ -18,11 +19,15 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 
 
 def settings_schema() -> dict:
-    """One definition a dataclass (mlm, trainer, settings and decoding of each system), and `systems`, of all together.
+    """One definition a dataclass (cleaning, mlm, trainer, settings and decoding of each system), and `systems`, of all.
 
     `pretrained`, an annotation of a system, lists its settings that name a pre-trained model: the workflow fills them.
     """
-    definitions = {"mlm": _schema(MaskedLMSettings), "trainer": _schema(TrainerSettings)}
+    definitions = {
+        "cleaning": _schema(Cleaning),
+        "mlm": _schema(MaskedLMSettings),
+        "trainer": _schema(TrainerSettings),
+    }
     systems = {}
     for name in system_names():
         system = find_system(name)

@@ -101,23 +101,23 @@ def gpu_name(accelerator: Accelerator) -> str | None:
 
 
 class Curves:
-    """curves.csv: one row a logged step, appended as training goes; on resumption rows of lost steps are cut off."""
+    """curves.csv: step, name and value of each logged figure, appended as training goes.
 
-    def __init__(self, path: Path, resumed_from: int) -> None:
-        self.path = path
-        rows = []
-        if resumed_from and path.exists():
-            with path.open(newline="", encoding="utf-8") as handle:
-                rows = [row for row in csv.reader(handle)][1:]
-            rows = [row for row in rows if int(row[0]) <= resumed_from]
+    rows: those of the checkpoint that a run continues from. The file itself may be gone: Snakemake removes what a
+    failed job was to write.
+    """
+
+    def __init__(self, path: Path, rows: list[list[str]]) -> None:
+        self.path, self.rows = path, [*rows]
         with atomic_write(path) as handle:
             csv.writer(handle, lineterminator="\n").writerows([["step", "name", "value"], *rows])
 
     def add(self, step: int, values: dict[str, float]) -> None:
+        new = [[str(step), name, f"{value:.6g}"] for name, value in values.items()]
+        self.rows += new
         try:
             with self.path.open("a", newline="", encoding="utf-8") as handle:
-                writer = csv.writer(handle, lineterminator="\n")
-                writer.writerows([step, name, f"{value:.6g}"] for name, value in values.items())
+                csv.writer(handle, lineterminator="\n").writerows(new)
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
 
@@ -174,7 +174,7 @@ def fit(
         logger.info("continuing from the checkpoint of step %d", step)
     elif main:
         checkpoints.clear()
-    curves = Curves(folder / "curves.csv", step) if main else None
+    curves = Curves(folder / "curves.csv", state["curves"] if state else []) if main else None
     batches = iter(stream)
     bar = progress_bar(total=settings.steps, initial=step, desc=description, unit="step", disable=not main)
     share = settings.accumulation * settings.processes
@@ -238,6 +238,7 @@ def fit(
                     "running": running,
                     "counted": counted,
                     "skipped": skipped,
+                    "curves": curves.rows,
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
                     "stream": stream.state_dict(),

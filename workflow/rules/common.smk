@@ -8,7 +8,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from xlmd.configuration import check_config, read_definitions
+from xlmd.configuration import check_config, read_definitions, resolve_corpora
+from xlmd.data.sources import downloads, local_path, sources_of
 from xlmd.errors import UserError
 from xlmd.grid import AUDITED, TABLES, TIMED_IN, points, spell, timed
 from xlmd.layout import TEACHER, Layout, direction_of, system_of
@@ -16,7 +17,14 @@ from xlmd.reporting.code import code_version
 
 SCHEMAS = Path(workflow.basedir) / "schemas"
 try:
+    resolve_corpora(config, "resources/corpora.yaml")
     check_config(config, SCHEMAS)
+    # {corpus: {file name: {"url": …, "sha256": …}}}
+    DOWNLOADS = {
+        name: downloads(name, entry)
+        for name, entry in config["corpora"].items()
+        if entry["kind"] == "files"
+    }
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -178,15 +186,29 @@ def of_kind(kind):
     return "|".join(names) or "(?!)"
 
 
-def files_entry(wildcards):
-    """Where a downloaded file of a corpus comes from."""
-    files = config["corpora"][wildcards.corpus]["files"]
-    name = f"{wildcards.split}.{wildcards.language}"
-    if name not in files:
-        raise WorkflowError(
-            f"config, at corpora.{wildcards.corpus}.files: no entry for {name}"
+def cleaning(corpus, split):
+    """Which pairs of a split are left out, as JSON; of dev and test sets only empty ones."""
+    own = config["corpora"][corpus].get("cleaning", {})
+    return json.dumps(
+        own if split in ("train", "pretrain") else {"held_out": "keep"}, sort_keys=True
+    )
+
+
+def raw_sources(corpus, split, language):
+    """What a raw text is read from, each file as a path."""
+    try:
+        sources = sources_of(config["corpora"][corpus], split, language)
+    except UserError as error:
+        raise WorkflowError(f"config, at corpora.{corpus}.splits.{split}: {error}")
+    folder = f"{R}/corpora/{corpus}/downloads"
+    return [
+        (
+            source | {"file": local_path(source["file"], folder)}
+            if "file" in source
+            else source
         )
-    return files[name]
+        for source in sources
+    ]
 
 
 DECODE = (

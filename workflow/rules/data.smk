@@ -34,13 +34,14 @@ rule generate_phrasebook:
 
 rule download:
     output:
-        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+        f"{R}/corpora/{{corpus}}/downloads/{{file}}",
     log:
-        f"{R}/logs/download/{{corpus}}.{{split}}.{{language}}.log",
+        f"{R}/logs/download/{{corpus}}.{{file}}.log",
     benchmark:
-        f"{R}/benchmarks/download/{{corpus}}.{{split}}.{{language}}.tsv"
+        f"{R}/benchmarks/download/{{corpus}}.{{file}}.tsv"
     wildcard_constraints:
         corpus=of_kind("files"),
+        file="[^/]+",
     priority: 20
     retries: 2
     conda:
@@ -50,20 +51,58 @@ rule download:
         mem_mb=1000,
         runtime=240,
     params:
-        url=lambda w: files_entry(w)["url"],
-        sha256=lambda w: flags({"sha256": files_entry(w).get("sha256")}),
-        mirror_path=lambda w: f"{w.corpus}/{files_entry(w)['url'].rsplit('/', 1)[-1]}",
+        url=lambda w: DOWNLOADS[w.corpus][w.file]["url"],
+        sha256=lambda w: flags({"sha256": DOWNLOADS[w.corpus][w.file].get("sha256")}),
+        mirror_path=lambda w: f"{w.corpus}/{w.file}",
         code=code_version("fetch"),
     shell:
         "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.sha256}"
         ' ${{XLMD_MIRROR:+--mirror "$XLMD_MIRROR"}}'
-        " --out {output} 2>&1 | tee {log}"
+        " --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule gather:
+    input:
+        lambda w: [
+            source["file"]
+            for source in raw_sources(w.corpus, w.split, w.language)
+            if "file" in source
+        ],
+    output:
+        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+    log:
+        f"{R}/logs/gather/{{corpus}}.{{split}}.{{language}}.log",
+    benchmark:
+        f"{R}/benchmarks/gather/{{corpus}}.{{split}}.{{language}}.tsv"
+    wildcard_constraints:
+        corpus=of_kind("files"),
+    priority: 20
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        sources=lambda w: json.dumps(raw_sources(w.corpus, w.split, w.language)),
+        code=code_version("gather"),
+    shell:
+        "xlmd gather --sources {params.sources:q} --out {output} 2>&1 | tee {log}"
 
 
 rule preprocess:
     input:
         first=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{first}}",
         second=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{second}}",
+        held_out=lambda w: (
+            [
+                f"{R}/corpora/{w.corpus}/raw/{split}.{language}"
+                for split in ("dev", "test")
+                for language in (w.first, w.second)
+            ]
+            if w.split == "train"
+            else []
+        ),
     output:
         multiext(
             f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}",
@@ -83,17 +122,19 @@ rule preprocess:
     priority: 20
     conda:
         "../envs/xlmd.yaml"
-    threads: 1
+    threads: config["preprocessing"]["processes"]
     resources:
         mem_mb=2000,
         runtime=600,
     params:
         folder=lambda w, output: Path(output.counts).parent,
         tokenize=config["preprocessing"]["tokenize"],
+        cleaning=lambda w: cleaning(w.corpus, w.split),
         code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
         " --target-language {wildcards.second} --split {wildcards.split} --tokenize {params.tokenize}"
+        " --cleaning {params.cleaning:q} --held-out {input.held_out} --processes {threads}"
         " --out {params.folder} 2>&1 | tee {log}"
 
 
@@ -109,7 +150,7 @@ rule preprocess_monolingual:
     priority: 20
     conda:
         "../envs/xlmd.yaml"
-    threads: 1
+    threads: config["preprocessing"]["processes"]
     resources:
         mem_mb=2000,
         runtime=600,
@@ -118,4 +159,4 @@ rule preprocess_monolingual:
         code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input} --language {wildcards.language} --tokenize {params.tokenize}"
-        " --out {output} 2>&1 | tee {log}"
+        " --processes {threads} --out {output} 2>&1 | tee {log}"

@@ -1,31 +1,24 @@
-"""Fetching a corpus file from a mirror or its public address, checked and unpacked."""
+"""Fetching a corpus file from a mirror or its public address, checked."""
 
-import gzip
-import hashlib
 import http.client
 import logging
-import shutil
-import tempfile
+import os
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zlib
 from pathlib import Path
 from typing import IO
 
 from xlmd.errors import UserError
-from xlmd.files import atomic_write
+from xlmd.files import file_sha256
 from xlmd.progress import progress
 
 logger = logging.getLogger(__name__)
 
-# text shrinks to a third or a tenth; what shrinks to less than a hundredth was made to fill a disk
-MAX_RATIO = 100
-ALWAYS_ALLOWED_BYTES = 10_000_000
-
 _BLOCK = 1 << 20
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_BEGINNINGS = {".gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".xz": b"\xfd7zXZ", ".bz2": b"BZh", ".zip": b"PK"}
 
 
 def fetch(
@@ -39,24 +32,35 @@ def fetch(
     timeout: float = 30.0,
     wait: float = 1.0,
 ) -> None:
-    """Write the file at `url` to `out`, unpacked if `url` ends in .gz and `out` does not.
+    """Write the file at `url` to `out`, as it is.
 
-    mirror: a folder or an http(s) or file URL prefix in which `mirror_path` is tried first. sha256: of the file as it
-    is offered, before unpacking, checked wherever it came from; None means that it is not known, and warns. A broken
-    transfer is resumed up to `retries` times, after `wait`, 2·wait, 4·wait… seconds; so is one in which nothing
-    arrives for `timeout` seconds. Raises UserError, and leaves nothing under the name `out`, if no address has the
-    file, its hash is wrong, it is not the gzip file that its name promises, or it unpacks to more than text could.
+    mirror: a folder or an http(s) or file URL prefix in which `mirror_path` is tried first. sha256: of the file,
+    checked wherever it came from; None means that it is not known, and warns. A broken transfer is resumed up to
+    `retries` times, after `wait`, 2·wait, 4·wait… seconds; so is one in which nothing arrives for `timeout` seconds.
+    What a killed process had received is kept as `.NAME.part` and taken up by the next one, if the hash can tell that
+    both halves are of one file. Raises UserError, and leaves nothing under the name `out`, if no address has the file,
+    its hash is wrong, or it does not begin as a packed file of its name does.
     """
     out = Path(out)
     addresses = ([_in_mirror(mirror, mirror_path)] if mirror else []) + [url]
-    with atomic_write(out, "wb") as handle, tempfile.TemporaryFile(dir=out.parent) as received:
-        address = _receive_from_any(addresses, received, retries, timeout, wait)
-        _verify(received, address, sha256)
-        if url.endswith(".gz") and out.suffix != ".gz":
-            _unpack(received, handle, address)
-        else:
-            received.seek(0)
-            shutil.copyfileobj(received, handle, _BLOCK)
+    partial = out.with_name(f".{out.name}.part")
+    wanted = False
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        left = partial.exists() and sha256 is not None
+        wanted = sha256 is not None
+        address = _receive_from_any(addresses, partial, left, retries, timeout, wait)
+        if left and file_sha256(partial) != sha256.lower():
+            address = _receive_from_any(addresses, partial, False, retries, timeout, wait)
+        wanted = False
+        _verify(partial, address, sha256, out.suffix)
+        os.replace(partial, out)
+    except OSError as error:
+        wanted = False
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        if partial.exists() and not (wanted and partial.stat().st_size):
+            partial.unlink()
 
 
 class _TransferError(Exception):
@@ -73,18 +77,26 @@ def _in_mirror(mirror: str, path: str) -> str:
     return (Path(mirror).expanduser().absolute() / path).as_uri()
 
 
-def _receive_from_any(addresses: list[str], handle: IO[bytes], retries: int, timeout: float, wait: float) -> str:
-    """Receive the file from the first address that has it; returns that address."""
+def _receive_from_any(
+    addresses: list[str], partial: Path, left: bool, retries: int, timeout: float, wait: float
+) -> str:
+    """Receive the file into `partial` from the first address that has it, and return that address.
+
+    left: whether to go on with what `partial` holds.
+    """
     failures = []
-    for address in addresses:
-        handle.seek(0)
-        handle.truncate()
-        try:
-            _receive(address, handle, retries, timeout, wait)
-            return address
-        except _TransferError as error:
-            logger.info("%s: %s", address, error)
-            failures.append(f"{address} ({error})")
+    with open(partial, "a+b") as handle:
+        for address in addresses:
+            if not left:
+                handle.truncate(0)
+            try:
+                _receive(address, handle, retries, timeout, wait)
+                handle.flush()
+                os.fsync(handle.fileno())
+                return address
+            except _TransferError as error:
+                logger.info("%s: %s", address, error)
+                failures.append(f"{address} ({error})")
     raise UserError("cannot download " + ", nor ".join(failures))
 
 
@@ -108,8 +120,7 @@ def _receive_rest(address: str, handle: IO[bytes], timeout: float) -> None:
         response = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # what we have does not fit what is there
-            handle.seek(0)
-            handle.truncate()
+            handle.truncate(0)
             raise _TransferError(error) from error
         raise _TransferError(error, lasting=error.code not in _TRY_AGAIN) from error
     except ValueError as error:
@@ -119,8 +130,7 @@ def _receive_rest(address: str, handle: IO[bytes], timeout: float) -> None:
     with response:
         if start and response.status != 206:
             start = 0
-            handle.seek(0)
-            handle.truncate()
+            handle.truncate(0)
         length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
         with progress(
@@ -141,32 +151,14 @@ def _read(response: IO[bytes]) -> bytes:
         raise _TransferError(error) from error
 
 
-def _verify(handle: IO[bytes], address: str, sha256: str | None) -> None:
-    handle.seek(0)
-    found = hashlib.file_digest(handle, "sha256").hexdigest()
+def _verify(file: Path, address: str, sha256: str | None, suffix: str) -> None:
+    with open(file, "rb") as handle:
+        opening = handle.read(40)
+    beginning = _BEGINNINGS.get(suffix, b"")
+    if not opening.startswith(beginning):
+        raise UserError(f"{address} is not a {suffix} file: it starts with {opening!r}")
+    found = file_sha256(file)
     if sha256 is None:
         logger.warning("UNVERIFIED: no sha256 is known for %s; what came has %s", address, found)
     elif found != sha256.lower():
         raise UserError(f"{address} is not the expected file: its sha256 should be {sha256} but is {found}")
-
-
-def _unpack(packed: IO[bytes], out: IO[bytes], address: str) -> None:
-    size = packed.seek(0, 2)
-    packed.seek(0)
-    opening = packed.read(40)
-    if not opening.startswith(b"\x1f\x8b"):
-        raise UserError(f"{address} is not a gzip file: it starts with {opening!r}")
-    packed.seek(0)
-    limit = max(MAX_RATIO * size, ALWAYS_ALLOWED_BYTES)
-    with gzip.GzipFile(fileobj=packed) as unpacked:
-        while block := _inflate(unpacked, address):
-            if unpacked.tell() > limit:
-                raise UserError(f"{address} unpacks to more than {limit:,} bytes from {size:,}: that is no text")
-            out.write(block)
-
-
-def _inflate(unpacked: gzip.GzipFile, address: str) -> bytes:
-    try:
-        return unpacked.read(_BLOCK)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{address} is a damaged gzip file: {error}") from error

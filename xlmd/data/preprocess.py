@@ -1,10 +1,11 @@
-"""Moses normalisation and tokenisation of raw text, and the way back for scoring."""
+"""Cleaning, Moses normalisation and tokenisation of raw text, and the way back for scoring."""
 
 import functools
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,6 +14,7 @@ from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 from xlmd.data.text import parallel_lines, stream_lines
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, file_sha256, write_json
+from xlmd.options import check, option
 from xlmd.progress import progress
 
 Tokenization = Literal["moses", "none"]
@@ -20,6 +22,20 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 _CHUNK_LINES = 2_000
+
+
+@dataclass
+class Cleaning:
+    """Which training pairs are left out. Dev and test sets lose only pairs with an empty side."""
+
+    max_length: int | None = option(None, "most Moses tokens a side", 1)
+    max_ratio: float | None = option(None, "largest ratio of the two sides' Moses tokens", 1)
+    held_out: Literal["pair", "side", "keep"] = option(
+        "pair", "leave out a pair that stands in dev or test: as a pair, with either side, or not at all"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def preprocess_pair(
@@ -31,34 +47,46 @@ def preprocess_pair(
     split: str,
     *,
     tokenize: Tokenization = "moses",
+    cleaning: Cleaning | None = None,
+    held_out: Sequence[tuple[str | Path, str | Path]] = (),
     processes: int = 1,
 ) -> dict:
     """Clean and tokenise two line-parallel raw files into the folder `out`.
 
     Writes `<split>.<language>` (tokenised), `<split>.raw.<language>` (the same lines, with white space made single
-    spaces only) and `<split>.json` (what was read, kept and dropped by reason; the sha256 of each file), the last when
-    the others are whole, and returns what the JSON holds. A pair with an empty or blank side is dropped.
-    tokenize: "moses", or "none" for text that is tokenised already. A language that Moses has no rules for gets the
-    English list of abbreviations. Raises UserError on unequal line counts or invalid UTF-8, naming file and line.
+    spaces only) and `<split>.json` (what was read, kept and dropped by reason; tokens and longest line of each side;
+    the sha256 of each file), the last when the others are whole, and returns what the JSON holds. A pair with an empty
+    or blank side is dropped; `cleaning` says what else, `held_out` names the raw dev and test files that it speaks of,
+    each in the order of the languages. tokenize: "moses", or "none" for text that is tokenised already. A language that
+    Moses has no rules for gets the English list of abbreviations. Raises UserError on unequal line counts or invalid
+    UTF-8, naming file and line.
     """
     if source_language == target_language:
         raise UserError(f"a pair needs two languages, got {source_language!r} twice")
     _check(tokenize)
+    cleaning = cleaning or Cleaning(held_out="keep")
     languages = source_language, target_language
     names = [f"{split}.{language}" for language in languages] + [f"{split}.raw.{language}" for language in languages]
     counts, dropped = Counter(), Counter({"empty": 0})
+    tokens, longest = [0, 0], [0, 0]
     report = Path(out) / f"{split}.json"
     report.unlink(missing_ok=True)
     clean = functools.partial(_clean_pair, languages=languages, tokenize=tokenize)
+    reasons_to_drop = _Filter(cleaning, held_out)
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_write(Path(out) / name)) for name in names]
         pairs = progress(parallel_lines(source_raw, target_raw), desc=f"preprocess {report.stem}", unit=" pairs")
-        for lines, reason in _mapped(clean, pairs, processes, stack):
+        for lines in _mapped(clean, pairs, processes, stack):
             counts["read"] += 1
+            lengths = [line.count(" ") + 1 if line else 0 for line in lines[:2]]
+            reason = reasons_to_drop(lines, lengths)
             if reason is not None:
                 dropped[reason] += 1
                 continue
             counts["kept"] += 1
+            for side, length in enumerate(lengths):
+                tokens[side] += length
+                longest[side] = max(longest[side], length)
             for file, line in zip(files, lines, strict=True):
                 file.write(line + "\n")
         if counts["kept"] == 0:
@@ -67,13 +95,44 @@ def preprocess_pair(
         "inputs": [str(source_raw), str(target_raw)],
         "languages": list(languages),
         "tokenize": tokenize,
+        "cleaning": asdict(cleaning),
         "read": counts["read"],
         "kept": counts["kept"],
         "dropped": dict(dropped),
+        "tokens": tokens,
+        "longest": longest,
         "sha256": {name: file_sha256(Path(out) / name) for name in names},
     }
     write_json(report, summary)
     return summary
+
+
+class _Filter:
+    """Why a pair is left out, if it is."""
+
+    def __init__(self, cleaning: Cleaning, held_out: Sequence[tuple[str | Path, str | Path]]) -> None:
+        self._cleaning = cleaning
+        pairs = [pair for files in held_out for pair in parallel_lines(*files)] if cleaning.held_out != "keep" else []
+        spaced = [tuple(map(_single_spaced, pair)) for pair in pairs]
+        self._pairs = set(spaced) if cleaning.held_out == "pair" else set()
+        self._sides = (
+            [set(side) for side in zip(*spaced, strict=True)] if cleaning.held_out == "side" and spaced else []
+        )
+
+    def __call__(self, lines: Sequence[str], lengths: Sequence[int]) -> str | None:
+        """lines: both sides tokenised, then both raw; lengths: tokens of both sides."""
+        most, ratio = self._cleaning.max_length, self._cleaning.max_ratio
+        shortest, longest = sorted(lengths)
+        if shortest == 0:
+            return "empty"
+        if most is not None and longest > most:
+            return f"longer than {most} tokens"
+        if ratio is not None and longest > ratio * shortest:
+            return f"lengths differ by more than {ratio:g}"
+        raw = tuple(lines[2:])
+        if raw in self._pairs or any(line in side for line, side in zip(raw, self._sides, strict=False)):
+            return "in dev or test"
+        return None
 
 
 def preprocess_monolingual(
@@ -130,10 +189,10 @@ def _tokenized(line: str, language: str, tokenize: str) -> str:
     return _single_spaced(tokenizer.tokenize(normalizer.normalize(line), escape=False, return_str=True))
 
 
-def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str) -> tuple[list[str], str | None]:
-    """The lines to write, tokenised then raw, and the reason to drop the pair, if any."""
+def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str) -> list[str]:
+    """Both sides tokenised, then both raw."""
     tokenized = [_tokenized(line, language, tokenize) for line, language in zip(pair, languages, strict=True)]
-    return tokenized + [_single_spaced(line) for line in pair], None if all(tokenized) else "empty"
+    return tokenized + [_single_spaced(line) for line in pair]
 
 
 def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, stack: ExitStack) -> Iterator[Out]:

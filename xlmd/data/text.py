@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from xlmd.errors import UserError
 
@@ -16,17 +17,22 @@ def stream_lines(path: str | Path) -> Iterator[str]:
     """
     try:
         with open(path, "rb") as handle:
-            number = 0
-            while line := handle.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise UserError(f"{path}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; is it text?")
-                try:
-                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise UserError(f"{path}, line {number}: invalid UTF-8 at byte {error.start}") from error
+            yield from lines_of(handle, str(path))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def lines_of(handle: IO[bytes], name: str) -> Iterator[str]:
+    """The same of an open binary stream, which messages call `name`."""
+    number = 0
+    while line := handle.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise UserError(f"{name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; is it text?")
+        try:
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{name}, line {number}: invalid UTF-8 at byte {error.start}") from error
 
 
 def parallel_lines(first: str | Path, second: str | Path) -> Iterator[tuple[str, str]]:

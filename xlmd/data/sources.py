@@ -1,0 +1,232 @@
+"""Raw text of a corpus from the files that it came in: plain, packed, tab-separated, or inside an archive.
+
+Nothing is ever unpacked to disk under a name that an archive chose: the one member that the configuration names is read
+as a stream. What unpacks to far more than text could is refused.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import urllib.parse
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from xlmd.data.text import lines_of, stream_lines
+from xlmd.errors import UserError
+from xlmd.files import atomic_write
+from xlmd.progress import progress
+
+# text shrinks to a third or a tenth; what shrinks to less than a hundredth was made to fill a disk
+MAX_RATIO = 100
+ALWAYS_ALLOWED_BYTES = 10_000_000
+
+_SEGMENT = re.compile("<seg[^>]*>(.*)</seg>")
+_PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_TAR = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+
+
+def sources_of(corpus: dict[str, Any], split: str, language: str) -> list[dict[str, Any]]:
+    """What of a corpus of the configuration holds one language of a split, part by part (`of_language`).
+
+    Raises UserError if the corpus does not have the split.
+    """
+    if split not in corpus["splits"]:
+        raise UserError(f"there is no split {split!r}, only {sorted(corpus['splits'])}")
+    return [of_language(part, language) for part in corpus["splits"][split]]
+
+
+def downloads(name: str, corpus: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{file name: {url, sha256, …}} of what a corpus of the configuration needs from elsewhere.
+
+    A file is called as in its address. Raises UserError if two addresses end in one name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for split, parts in corpus["splits"].items():
+        for part in parts:
+            for file in (as_file(entry) for key, entry in part.items() if key == "file" or key in corpus["languages"]):
+                if "url" in file and found.setdefault(file_name(file), file)["url"] != file["url"]:
+                    raise UserError(f"config, at corpora.{name}.splits.{split}: two files are called {file_name(file)}")
+    return found
+
+
+def file_name(file: dict[str, Any]) -> str:
+    """What a downloaded file is called: the end of its address."""
+    return Path(urllib.parse.unquote(urllib.parse.urlsplit(file["url"]).path)).name
+
+
+def local_path(file: dict[str, Any], folder: str) -> str:
+    """Where a file is: its own path, or in the `folder` of downloads."""
+    return file["path"] if "path" in file else f"{folder}/{file_name(file)}"
+
+
+def of_language(part: dict[str, Any], language: str) -> dict[str, Any]:
+    """What of one part of a split holds a language: {file, member, column, markup, lines}, or {sacrebleu, pair, side}.
+
+    part: as in the configuration, `corpora.NAME.splits.SPLIT[i]`. `file` is a mapping with `url` or `path`. Raises
+    UserError if the part does not have the language.
+    """
+    if "sacrebleu" in part:
+        if language not in part["pair"].split("-"):
+            raise UserError(f"sacrebleu's {part['sacrebleu']} is asked for {part['pair']}, which lacks {language!r}")
+        return part | {"side": part["pair"].split("-").index(language)}
+    found = {key: part[key] for key in ("markup", "lines", "member") if key in part}
+    if "file" not in part:
+        if language not in part:
+            raise UserError(f"a part of {sorted(part)} lacks {language!r}")
+        file = as_file(part[language])
+        return found | {"file": file} | ({"lines": file["lines"]} if "lines" in file else {})
+    for name, key in (("members", "member"), ("columns", "column")):
+        if name in part:
+            if language not in part[name]:
+                raise UserError(f"{name} of {as_file(part['file'])} lack {language!r}")
+            found[key] = part[name][language]
+    return found | {"file": as_file(part["file"])}
+
+
+def as_file(entry: str | dict[str, Any]) -> dict[str, Any]:
+    """A file of the configuration as a mapping: a bare string is an address if it has a scheme, else a path."""
+    if isinstance(entry, str):
+        return {"url" if "://" in entry else "path": entry}
+    return entry
+
+
+def gather(sources: list[dict[str, Any]], out: str | Path) -> None:
+    """Write the lines of several sources, one after the other, to the file `out` as they are.
+
+    sources: as `of_language` gives them, but each `file` a path. Raises UserError naming file and line for anything
+    that cannot be read as text, and for a source that has not as many `lines` as it should.
+    """
+    with atomic_write(out) as handle:
+        for source in sources:
+            count, expected = 0, source.get("lines")
+            for line in progress(read(source), desc=f"gather {Path(out).name}", unit=" lines", total=expected):
+                handle.write(line + "\n")
+                count += 1
+            if expected not in (None, count):
+                raise UserError(f"{_name(source)} has {count:,} lines; it should have {expected:,}")
+
+
+def read(source: dict[str, Any]) -> Iterator[str]:
+    """The lines of one source."""
+    if "sacrebleu" in source:
+        yield from _test_set(source["sacrebleu"], source["pair"], source["side"])
+        return
+    with _opened(Path(source["file"]), source.get("member")) as handle:
+        lines = lines_of(handle, _name(source))
+        if "column" in source:
+            lines = _column(lines, source["column"], _name(source))
+        yield from lines if source.get("markup") != "iwslt" else _without_tags(lines)
+
+
+def _name(source: dict[str, Any]) -> str:
+    if "sacrebleu" in source:
+        return f"sacrebleu's {source['sacrebleu']}"
+    return f"{source['file']}:{source['member']}" if "member" in source else str(source["file"])
+
+
+def _column(lines: Iterator[str], column: int, name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        fields = line.split("\t")
+        if len(fields) < column:
+            raise UserError(f"{name}, line {number}: {len(fields)} columns, but column {column} is asked for")
+        yield fields[column - 1]
+
+
+def _without_tags(lines: Iterator[str]) -> Iterator[str]:
+    """What is no line of a tag, and the text of `<seg>`, in IWSLT's training and test files."""
+    for line in lines:
+        segment = _SEGMENT.fullmatch(line.strip())
+        if segment:
+            yield segment[1].strip()
+        elif not line.lstrip().startswith("<"):
+            yield line
+
+
+def _test_set(name: str, pair: str, side: int) -> Iterator[str]:
+    """One side of a test set that sacrebleu has, or downloads and checks."""
+    from sacrebleu.utils import get_reference_files, get_source_file
+
+    try:
+        path = get_source_file(name, pair) if side == 0 else get_reference_files(name, pair)[0]
+    except (Exception, SystemExit) as error:  # sacrebleu exits where it cannot download
+        raise UserError(f"sacrebleu cannot give its test set {name} in {pair}: {error}") from error
+    yield from stream_lines(path)
+
+
+@contextmanager
+def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
+    """The text in a file, or in a member of an archive, as a binary stream of bounded length."""
+    try:
+        limit = max(MAX_RATIO * path.stat().st_size, ALWAYS_ALLOWED_BYTES)
+        with _unpacked(path, member) as handle:
+            yield io.BufferedReader(_Bounded(handle, limit, path), 1 << 20)
+    except OSError as error:
+        # a gzip file with a bad header is an OSError too
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except _DAMAGED as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+@contextmanager
+def _unpacked(path: Path, member: str | None) -> Iterator[IO[bytes]]:
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            name = _wanted(member, path)
+            if name not in archive.namelist():
+                raise UserError(f"{path} has no member {name}; it has {archive.namelist()[:20]}")
+            with archive.open(name) as handle, _packed(handle, name) as text:
+                yield text
+    elif path.name.endswith(_TAR):
+        name = _wanted(member, path)
+        with tarfile.open(path, "r:*") as archive:
+            try:
+                entry = archive.getmember(name)
+            except KeyError:
+                raise UserError(f"{path} has no member {name}; it has {archive.getnames()[:20]}") from None
+            if not entry.isreg():
+                raise UserError(f"{path}: member {name} is not a regular file")
+            with archive.extractfile(entry) as handle, _packed(handle, name) as text:
+                yield text
+    elif member is not None:
+        raise UserError(f"{path} is not an archive that could have a member {member} (.zip, {', '.join(_TAR)})")
+    else:
+        with open(path, "rb") as handle, _packed(handle, path.name) as text:
+            yield text
+
+
+def _packed(handle: IO[bytes], name: str) -> AbstractContextManager[IO[bytes]]:
+    """What a stream holds, unpacked if its name says that it is packed."""
+    unpack = _PACKED.get(Path(name).suffix)
+    return unpack(handle, "rb") if unpack else nullcontext(handle)
+
+
+def _wanted(member: str | None, path: Path) -> str:
+    if member is None:
+        raise UserError(f"{path} is an archive: say which member of it is meant")
+    return member
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with an error where `limit` bytes have been read."""
+
+    def __init__(self, handle: IO[bytes], limit: int, path: Path) -> None:
+        self._handle, self._limit, self._path, self._read = handle, limit, path, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        data = self._handle.read(len(buffer))
+        self._read += len(data)
+        if self._read > self._limit:
+            raise UserError(f"{self._path} unpacks to more than {self._limit:,} bytes: that is no text")
+        buffer[: len(data)] = data
+        return len(data)
