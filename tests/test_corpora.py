@@ -47,12 +47,8 @@ def test_each_test_set_of_the_registry_is_one_that_sacrebleu_has(name):
 
 
 def test_what_the_configuration_says_of_a_registered_corpus_stands_instead_of_the_registrys():
-    own = {
-        "kind": "registered",
-        "base": "west",
-        "splits": {"test": [{"en": "a", "de": "b"}]},
-        "cleaning": {"max_ratio": 2},
-    }
+    splits, cleaning = {"test": [{"en": "a", "de": "b"}]}, {"max_ratio": 2}
+    own = {"kind": "registered", "base": "west", "splits": splits, "cleaning": cleaning}
     entry = configured(multi30k=own)["corpora"]["multi30k"]
     assert entry["splits"]["test"] == [{"en": "a", "de": "b"}] and entry["cleaning"] == cleaning
     assert entry["splits"]["train"] == CORPORA["multi30k"]["splits"]["train"]
