@@ -3,12 +3,12 @@
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from text_example import encoded_text
 
 from xlmd import distillation
 from xlmd.data.encoded import EncodedText
-from xlmd.distillation import distil, write_encoded
+from xlmd.distillation import distil
 from xlmd.errors import UserError
 
 
@@ -37,7 +37,7 @@ def teacher(tmp_path, monkeypatch):
 
 
 def encode(prefix, rows):
-    write_encoded(prefix, [np.array(row, np.int32) for row in rows])
+    encoded_text(prefix, rows)
     return prefix
 
 
@@ -87,7 +87,7 @@ def test_a_killed_run_continues_and_ends_as_one_that_was_not(teacher, tmp_path, 
 
 def test_shards_of_another_teacher_are_not_used(teacher, tmp_path, monkeypatch):
     source = encode(tmp_path / "raw", [[4, 9]] * 4)
-    monkeypatch.setattr(distillation, "write_encoded", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(distillation, "encoded_writer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     for weights, calls in ((b"weights", 2), (b"weights", 2), (b"other weights", 4)):
         (teacher / "model.safetensors").write_bytes(weights)
         with pytest.raises(KeyboardInterrupt):

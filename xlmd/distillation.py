@@ -7,13 +7,12 @@ fairseq's recipe for non-autoregressive models does. Dev and test keep their rea
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from xlmd.data.encoded import EncodedText
+from xlmd.data.encoded import EncodedText, encoded_writer
 from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, file_sha256, read_json, write_json
@@ -55,15 +54,17 @@ def distil(
     max_length = min(max_length, positions - 2)
     shards = _decode(model_folder, source, out / ".shards", decoding, shard_sentences, threads, device)
 
-    lengths = np.concatenate([np.diff(offsets) for _, offsets in shards] or [np.zeros(0, np.int64)])
+    lengths = np.concatenate([np.diff(_read_shard(path)["offsets"]) for path in shards] or [np.zeros(0, np.int64)])
     left_out = _left_out(source.lengths, lengths, min_length, max_length, max_ratio)
     keep = ~np.logical_or.reduce(list(left_out.values()))
     if not keep.any():
         raise UserError(f"{model_folder}: the teacher's translations of {source.prefix} leave no pair to train on")
 
-    write_encoded(out / "train.source", (source[index] for index in np.flatnonzero(keep)))
-    targets = (ids[start:end] for ids, offsets in shards for start, end in zip(offsets, offsets[1:], strict=False))
-    write_encoded(out / "train.target", (ids for ids, kept in zip(targets, keep, strict=True) if kept))
+    with encoded_writer(out / "train.source") as sources, encoded_writer(out / "train.target") as targets:
+        for first, path in zip(range(0, len(source), shard_sentences), shards, strict=True):
+            shard, last = _read_shard(path), min(first + shard_sentences, len(source))
+            sources.add(*_kept(*source.part(first, last), keep[first:last]))
+            targets.add(*_kept(shard["ids"], shard["offsets"], keep[first:last]))
     report = {
         "teacher": str(model_folder),
         "teacher_sha256": file_sha256(Path(model_folder) / "model.safetensors"),
@@ -80,14 +81,15 @@ def distil(
     return report
 
 
-def write_encoded(prefix: str | Path, sentences: Iterator[np.ndarray]) -> None:
-    """Write sentences of bare subword ids as encoded text, which `EncodedText(prefix)` reads."""
-    sentences = list(sentences)
-    offsets = np.cumsum([0, *map(len, sentences)], dtype=np.int64)
-    ids = np.concatenate(sentences, dtype=np.int32) if sentences else np.zeros(0, np.int32)
-    for name, array in (("ids", ids), ("offsets", offsets)):
-        with atomic_write(f"{prefix}.{name}.npy", "wb") as handle:
-            np.save(handle, array)
+def _kept(ids: np.ndarray, offsets: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of sentences, flat, those that are kept: their ids, flat, and their lengths."""
+    lengths = np.diff(offsets)
+    return ids[np.repeat(keep, lengths)], lengths[keep]
+
+
+def _read_shard(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as shard:
+        return {name: shard[name] for name in ("ids", "offsets")}
 
 
 def _decode(
@@ -98,8 +100,8 @@ def _decode(
     size: int,
     threads: int,
     device: str,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The teacher's translation of every sentence, as (ids, offsets) of each shard; made shards are read, not made."""
+) -> list[Path]:
+    """Files with the teacher's translations, `size` sentences each; those that are there already are not made again."""
     plan = asdict(decoding) | {
         "shard_sentences": size,
         "sources": _digest(source.ids, source.offsets),
@@ -125,11 +127,7 @@ def _decode(
                         offsets=np.cumsum([0, *map(len, translations)], dtype=np.int64),
                     )
                 bar.update(len(sentences))
-    shards = []
-    for path in paths.values():
-        with np.load(path) as shard:
-            shards.append((shard["ids"], shard["offsets"]))
-    return shards
+    return list(paths.values())
 
 
 def _left_out(

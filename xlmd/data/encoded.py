@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -14,7 +15,7 @@ from xlmd.errors import UserError
 from xlmd.files import atomic_write
 from xlmd.progress import progress
 
-__all__ = ["EncodedText", "decode_ids", "encode"]
+__all__ = ["EncodedText", "decode_ids", "encode", "encoded_writer"]
 
 _CHUNK_LINES = 20_000
 _CHUNK_SENTENCES = 1_000_000
@@ -29,20 +30,45 @@ def encode(text: str | Path, tokenizer_folder: str | Path, out_prefix: str | Pat
     Raises UserError on unreadable text or tokenizer, naming the file and line.
     """
     encoder = subword_encoder(tokenizer_folder)
-    ids_path, offsets_path = _paths(out_prefix)
-    offsets_path.unlink(missing_ok=True)
-    with atomic_write(offsets_path, "wb") as offsets_file, atomic_write(ids_path, "wb") as ids_file:
-        ids, offsets = _GrowingArray(ids_file, np.int32), _GrowingArray(offsets_file, np.int64)
-        offsets.append(np.zeros(1, np.int64))
+    with encoded_writer(out_prefix) as writer:
         lines = progress(stream_lines(text), desc=f"encode {Path(text).name}", unit=" lines")
         for chunk in _chunks(iter(lines)):
             sentences = encoder(chunk)
-            ends = ids.length + np.cumsum([len(sentence) for sentence in sentences])
-            ids.append(np.fromiter(itertools.chain.from_iterable(sentences), np.int32))
-            offsets.append(ends)
-        ids.finish()
-        offsets.finish()
-        return offsets.length - 1
+            ids = np.fromiter(itertools.chain.from_iterable(sentences), np.int32)
+            writer.add(ids, np.array([len(sentence) for sentence in sentences], np.int64))
+    return writer.sentences
+
+
+@contextmanager
+def encoded_writer(prefix: str | Path) -> Iterator["EncodedWriter"]:
+    """Write encoded text piece by piece; on any exception nothing stays, and what was there under `prefix` is gone."""
+    ids_path, offsets_path = _paths(prefix)
+    offsets_path.unlink(missing_ok=True)
+    with atomic_write(offsets_path, "wb") as offsets_file, atomic_write(ids_path, "wb") as ids_file:
+        writer = EncodedWriter(ids_file, offsets_file)
+        yield writer
+        writer.finish()
+
+
+class EncodedWriter:
+    """What `encoded_writer` gives."""
+
+    def __init__(self, ids_file: IO[bytes], offsets_file: IO[bytes]) -> None:
+        self._ids, self._offsets = _GrowingArray(ids_file, np.int32), _GrowingArray(offsets_file, np.int64)
+        self._offsets.append(np.zeros(1, np.int64))
+
+    @property
+    def sentences(self) -> int:
+        return self._offsets.length - 1
+
+    def add(self, ids: np.ndarray, lengths: np.ndarray) -> None:
+        """Append sentences: their subword ids, flat, and the length of each."""
+        self._offsets.append(self._ids.length + np.cumsum(lengths))
+        self._ids.append(ids)
+
+    def finish(self) -> None:
+        self._ids.finish()
+        self._offsets.finish()
 
 
 class EncodedText:
@@ -69,6 +95,11 @@ class EncodedText:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
+
+    def part(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sentences `first` up to, without, `last`: their ids, flat, and where each starts and ends in them."""
+        offsets = self.offsets[first : last + 1]
+        return self.ids[offsets[0] : offsets[-1]], offsets - offsets[0]
 
     @cached_property
     def lengths(self) -> np.ndarray:
