@@ -61,9 +61,7 @@ def write_pairs(folder: Path, pairs: int) -> None:
                 handle.writelines(line.capitalize() + ".\n" for line in lines)
                 if start == 0:
                     for name, part in (("dev", lines[:1000]), ("test", lines[1000:2000]), ("sample", lines)):
-                        (folder / f"{name}.{language}").write_text(
-                            "".join(f"{line}.\n" for line in part[:SAMPLE_LINES])
-                        )
+                        (folder / f"{name}.{language}").write_text("".join(f"{line}.\n" for line in part))
 
 
 class Peak(threading.Thread):
@@ -143,12 +141,12 @@ def main() -> None:
         size = sum(path.stat().st_size for path in folder.glob("*.npy")) / 2**30
     first, each = map(float, rows[-1]["output"].split())
     table = pd.DataFrame(rows).drop(columns="output").to_markdown(index=False)
-    text = f"""Measured by `python -m benchmarks.corpus --pairs {args.pairs}` on {hardware()["cpu"]}, {os.cpu_count()} cores,
-{args.processes} processes.
+    machine = f"{hardware()['cpu']}, {os.cpu_count()} cores, {args.processes} processes"
+    text = f"""Measured by `python -m benchmarks.corpus --pairs {args.pairs}` on {machine}.
 
 {table}
 
-Of {kept["read"]:,} pairs {kept["kept"]:,} were kept (left out: {kept["dropped"]}). Encoded they take {size:.1f} GiB of disk.
+Of {kept["read"]:,} pairs {kept["kept"]:,} were kept (left out: {kept["dropped"]}). Encoded they take {size:.1f} GiB.
 The first batch of 16,000 tokens was there {first:.1f} s after the start of the process, imports included; each further
 one took {1e3 * each:.1f} ms.
 """
