@@ -15,7 +15,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from xlmd.configuration import check_config
+from xlmd.configuration import check_config, resolve_corpora
 from xlmd.errors import UserError
 from xlmd.grid import TABLES, cells
 from xlmd.reporting.explain import explain
@@ -349,7 +349,23 @@ def test_the_scales_that_come_with_the_project_are_good(scale):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     check_config(config, ROOT / "workflow/schemas")
     update_config(config, yaml.safe_load((ROOT / scale).read_text()))
+    resolve_corpora(config, ROOT / "resources/corpora.yaml")
     check_config(config, ROOT / "workflow/schemas")
+
+
+def test_a_direction_may_train_otherwise(tmp_path):
+    folder = checkout(tmp_path)
+    edit(
+        folder,
+        directions=[
+            {"pair": "en-de", "corpus": "phrasebook", "trainer": {"steps": 7}},
+            {"pair": "de-en", "corpus": "phrasebook"},
+        ],
+    )
+    output = snakemake(folder, "--dry-run", "--printshellcmds", TABLE)
+    commands = [line for line in output.splitlines() if "xlmd train xlmd" in line]
+    steps = {line.split("--direction ")[1][:5]: line.split("--steps ")[1].split()[0] for line in commands}
+    assert steps == {"en-de": "7", "de-en": "6"}
 
 
 @pytest.mark.parametrize(

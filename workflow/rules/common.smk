@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -55,6 +56,12 @@ CLAIM_TABLES = [table for table in AUDITED if table in SHOWN]
 
 # Figure 1 draws the model that Table 10 shows.
 MODEL_OF_FIGURE1 = points(config, "table10")[-1].run
+
+# What directions change of every system's training.
+TRAINERS = defaultdict(dict) | {
+    entry["pair"]: entry.get("trainer", {})
+    for entry in config["directions"] + config["further_directions"]
+}
 
 # The settings of each system that name a pre-trained model.
 PRETRAINED = {
@@ -120,6 +127,18 @@ def flags(*settings):
     )
 
 
+def needs(rule):
+    """Memory and time of a rule's jobs, which a cluster's scheduler is told."""
+    return config["resources"][rule]
+
+
+def trainer(wildcards):
+    """How a system is trained in a direction."""
+    return (
+        config["systems"][wildcards.system]["trainer"] | TRAINERS[wildcards.direction]
+    )
+
+
 def processes(trainer):
     """Processes of a training run, one a GPU."""
     return trainer.get("processes", 1)
@@ -137,7 +156,11 @@ def training_flags(wildcards):
     }
     common = {"seed": config["seed"], "device": config["device"]}
     return flags(
-        common, own, entry["settings"], entry["trainer"], overrides(wildcards.overrides)
+        common,
+        own,
+        entry["settings"],
+        trainer(wildcards),
+        overrides(wildcards.overrides),
     )
 
 

@@ -124,8 +124,7 @@ rule preprocess:
         "../envs/xlmd.yaml"
     threads: config["preprocessing"]["processes"]
     resources:
-        mem_mb=2000,
-        runtime=600,
+        **needs("preprocess"),
     params:
         folder=lambda w, output: Path(output.counts).parent,
         tokenize=config["preprocessing"]["tokenize"],
@@ -152,8 +151,7 @@ rule preprocess_monolingual:
         "../envs/xlmd.yaml"
     threads: config["preprocessing"]["processes"]
     resources:
-        mem_mb=2000,
-        runtime=600,
+        **needs("preprocess"),
     params:
         tokenize=config["preprocessing"]["tokenize"],
         code=code_version("preprocess"),

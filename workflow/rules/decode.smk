@@ -26,8 +26,7 @@ for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.ite
             "../envs/xlmd.yaml"
         threads: config["decoding"]["threads"]
         resources:
-            mem_mb=2000,
-            runtime=240,
+            **needs("decode"),
             gpu=GPU,
         params:
             **decode_params(),
@@ -56,8 +55,7 @@ rule decode_otherwise:
         "../envs/xlmd.yaml"
     threads: config["decoding"]["threads"]
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **needs("decode"),
         gpu=GPU,
     params:
         **decode_params(),

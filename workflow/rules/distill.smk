@@ -21,8 +21,7 @@ rule distill:
         "../envs/xlmd.yaml"
     threads: config["distillation"]["threads"]
     resources:
-        mem_mb=2000,
-        runtime=2880,
+        **needs("distill"),
         gpu=GPU,
     params:
         source=lambda w: LAYOUT.encoded(w.direction, "train", 0),

@@ -23,8 +23,7 @@ rule latency:
         "../envs/xlmd.yaml"
     threads: workflow.cores
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **needs("latency"),
         gpu=GPU,
     params:
         runs=f"{R}/runs",

@@ -23,8 +23,7 @@ rule pretrain_mlm:
         "../envs/xlmd.yaml"
     threads: lambda w: cores(config["bases"][w.base]["mlm"]["trainer"])
     resources:
-        mem_mb=4000,
-        runtime=2880,
+        **needs("pretrain_mlm"),
         gpu=lambda w: GPU * processes(config["bases"][w.base]["mlm"]["trainer"]),
     params:
         flags=lambda w: flags(

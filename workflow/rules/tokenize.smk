@@ -41,8 +41,7 @@ rule encode:
         "../envs/xlmd.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **needs("encode"),
     params:
         tokenizer=lambda w: LAYOUT.tokenizer(config["corpora"][w.corpus]["base"]),
         prefix=lambda w, output: output[0].removesuffix(".ids.npy"),

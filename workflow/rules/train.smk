@@ -24,11 +24,10 @@ rule train:
     priority: 5
     conda:
         "../envs/xlmd.yaml"
-    threads: lambda w: cores(config["systems"][w.system]["trainer"])
+    threads: lambda w: cores(trainer(w))
     resources:
-        mem_mb=4000,
-        runtime=2880,
-        gpu=lambda w: GPU * processes(config["systems"][w.system]["trainer"]),
+        **needs("train"),
+        gpu=lambda w: GPU * processes(trainer(w)),
     params:
         flags=training_flags,
         folder=lambda w, output: Path(output.record).parent,
