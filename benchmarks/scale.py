@@ -1,0 +1,140 @@
+"""What a configuration costs: updates and tokens of every run, and device-hours at the speed measured here.
+
+    python -m benchmarks.scale --configfile config/paper.yaml
+
+Trains a few updates of each system at the configuration's own size, on made-up sentences and random weights, on the GPU
+if there is one; the rate, in padded tokens a second (longer side), makes hours of what the runs of each table need:
+
+    hours of a run = steps × max_tokens × accumulation × processes / tokens a second of one device / 3600
+
+A table's hours count every run that it needs if nothing is there, teachers included; those of `all` count each run
+once. Distillation and decoding are not in them.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+from snakemake.utils import update_config
+from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from xlmd.configuration import check_config, resolve_corpora
+from xlmd.data.batching import ParallelBatch
+from xlmd.grid import BASELINE, TABLES, Point, points
+from xlmd.options import from_mapping
+from xlmd.systems import find_system
+from xlmd.trainer import TrainerSettings
+
+ROOT = Path(__file__).parent.parent
+XLMR_VOCABULARY = 250_002
+
+
+def read(paths: list[str]) -> dict[str, Any]:
+    """config.yaml with other files laid over it."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for path in paths:
+        update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    resolve_corpora(config, ROOT / "resources/corpora.yaml")
+    check_config(config, ROOT / "workflow/schemas")
+    return config
+
+
+class Tokenizer:
+    """Ids of XLM-R's layout; the speed does not depend on what they spell."""
+
+    bos_token_id, pad_token_id, eos_token_id, unk_token_id, mask_token_id = 0, 1, 2, 3, XLMR_VOCABULARY - 1
+
+    def __len__(self) -> int:
+        return XLMR_VOCABULARY
+
+    def convert_tokens_to_ids(self, token: str) -> int:
+        return {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}[token]
+
+
+def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int, length: int, folder: Path) -> float:
+    """Of one process of a system's training, optimiser included; the median of `updates` after one to warm up."""
+    entry, cls = config["systems"][name], find_system(name)
+    own = {setting: str(_mlm(folder)) for setting in cls.pretrained}
+    system = cls(from_mapping(cls.Settings, entry["settings"] | own), Tokenizer())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainer = from_mapping(TrainerSettings, entry["trainer"])
+    model = system.build().to(device).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+    generator = torch.Generator().manual_seed(1)
+    count = max(1, tokens // length)
+    ids = torch.randint(4, XLMR_VOCABULARY - 1, (2, count, length), generator=generator)
+    lengths = torch.full((count,), length)
+    batch = ParallelBatch(ids[0], lengths, ids[1], lengths, torch.arange(count)).to(device)
+    times = []
+    for _ in range(updates + 1):
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
+            loss, _ = system.loss(model, batch, 1.0, generator)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        float(loss.detach())
+        times.append(time.perf_counter() - start)
+    return count * length / sorted(times[1:])[len(times[1:]) // 2]
+
+
+def _mlm(folder: Path) -> Path:
+    """XLM-R base's shape with random weights."""
+    if not folder.exists():
+        shape = XLMRobertaConfig(vocab_size=XLMR_VOCABULARY, max_position_embeddings=514, type_vocab_size=1)
+        XLMRobertaForMaskedLM(shape).save_pretrained(folder)
+    return folder
+
+
+def cost(config: dict[str, Any], rates: dict[str, float], run: Point) -> tuple[int, float]:
+    """Padded tokens and device-hours of a run."""
+    own = {entry["pair"]: entry.get("trainer", {}) for entry in config["directions"] + config["further_directions"]}
+    settings = config["systems"][run.system]["trainer"] | own.get(run.direction, {})
+    trainer = from_mapping(TrainerSettings, settings)
+    tokens = trainer.steps * trainer.max_tokens * trainer.accumulation * trainer.processes
+    return tokens, tokens / rates[run.system] / 3600
+
+
+def runs_of(config: dict[str, Any], *tables: str) -> dict[str, Point]:
+    """{name: a point of it} of every run that tables need, teachers included."""
+    runs = {}
+    for point in points(config, *tables):
+        runs[point.run] = point
+        if point.data == "distilled":
+            teacher = Point(point.direction, BASELINE, "original")
+            runs.setdefault(teacher.run, teacher)
+    return runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", nargs="+", default=["config/paper.yaml"])
+    parser.add_argument("--tokens", type=int, default=16_000, help="padded tokens an update that is timed")
+    parser.add_argument("--length", type=int, default=32, help="subwords of a sentence")
+    parser.add_argument("--updates", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    config = read(args.configfile)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {args.threads} threads"
+    names = sorted({point.system for point in points(config, *TABLES)})
+    with tempfile.TemporaryDirectory() as folder:
+        mlm = Path(folder) / "mlm"
+        rates = {name: tokens_a_second(config, name, args.tokens, args.updates, args.length, mlm) for name in names}
+    print(f"{device}; tokens a second: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()) + "\n")
+    rows = []
+    for label, tables in [*((table, [table]) for table in TABLES), ("all", list(TABLES))]:
+        runs = runs_of(config, *tables)
+        costs = [cost(config, rates, run) for run in runs.values()]
+        rows.append({"what": label, "runs": len(runs), "tokens (10⁹)": round(sum(tokens for tokens, _ in costs) / 1e9)})
+        rows[-1] |= {"device-hours": f"{sum(hours for _, hours in costs):,.0f}"}
+    print(pd.DataFrame(rows).to_markdown(index=False))
+
+
+if __name__ == "__main__":
+    main()
