@@ -25,7 +25,7 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.configuration import check_config, resolve_corpora
 from xlmd.data.batching import ParallelBatch
-from xlmd.grid import BASELINE, TABLES, Point, points
+from xlmd.grid import BASELINE, TABLES, Point, points, timed
 from xlmd.options import from_mapping
 from xlmd.systems import find_system
 from xlmd.trainer import TrainerSettings
@@ -73,7 +73,7 @@ def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int
     times = []
     for _ in range(updates + 1):
         start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
+        with torch.autocast("cuda", torch.bfloat16, enabled=trainer.precision == "bf16" and device.type == "cuda"):
             loss, _ = system.loss(model, batch, 1.0, generator)
         loss.backward()
         optimiser.step()
@@ -101,9 +101,9 @@ def cost(config: dict[str, Any], rates: dict[str, float], run: Point) -> tuple[i
 
 
 def runs_of(config: dict[str, Any], *tables: str) -> dict[str, Point]:
-    """{name: a point of it} of every run that tables need, teachers included."""
+    """{name: a point of it} of every run that tables need, teachers and what is timed beside them included."""
     runs = {}
-    for point in points(config, *tables):
+    for point in (*points(config, *tables), *(point for table in tables for point in timed(config, table))):
         runs[point.run] = point
         if point.data == "distilled":
             teacher = Point(point.direction, BASELINE, "original")

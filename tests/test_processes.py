@@ -83,13 +83,13 @@ def test_processes_end_when_the_one_that_started_them_is_killed_and_the_run_cont
     out, flags = tmp_path / "run", {"processes": 2, "steps": 2000, "log_every": 10}
     running = subprocess.Popen(command(corpus, out, **flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _until(lambda: list(out.glob("checkpoints/step-*")))
+        until(lambda: list(out.glob("checkpoints/step-*")))
         workers = _children(running.pid)
         assert len(workers) >= 2
     finally:
         os.kill(running.pid, signal.SIGKILL)
         running.wait()
-    _until(lambda: not [pid for pid in workers if _alive(pid)])
+    until(lambda: not [pid for pid in workers if alive(pid)])
     result = train(corpus, out, **flags | {"steps": 2000, "dev_reference": tmp_path / "missing"})
     assert "missing" in result.stderr  # nothing of the first run is in the way
 
@@ -99,12 +99,12 @@ def _children(parent):
     return [int(pid) for pid in found.split()]
 
 
-def _alive(pid):
+def alive(pid):
     state = Path(f"/proc/{pid}/stat")
     return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def _until(condition, seconds=120):
+def until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
