@@ -30,8 +30,13 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # A job that computes on a GPU asks for one where there is one, so that two never share it; on a machine without, they run
-# side by side as the cores allow. How many there are to give: `--resources gpu=N` (the profile says one).
-GPU = int(config["device"] != "cpu" and shutil.which("nvidia-smi") is not None)
+# side by side as the cores allow. How many there are to give: `--resources gpu=N` (the profile says one). XLMD_GPU=1 or 0
+# says it where this machine is not the one that computes (docs/cluster.md).
+GPU = int(
+    config["device"] != "cpu"
+    and os.environ.get("XLMD_GPU", str(int(shutil.which("nvidia-smi") is not None)))
+    == "1"
+)
 
 # Where a file was fetched from does not change it (its sha256 is checked), so the mirror is no parameter of a rule: setting
 # one fetches nothing anew.
