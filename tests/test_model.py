@@ -3,10 +3,11 @@ import torch
 from small_models import LAYERS, MASK, decorated, save_mlm, sources
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from xlmd.ctc import linear_ctc_loss
+from xlmd.data.batching import ParallelBatch
 from xlmd.decorator import LatentTransform, upsampled_lengths
 from xlmd.errors import UserError
-from xlmd.model import XLMDConfig, XLMDForTranslation
+from xlmd.model import XLMDForTranslation
+from xlmd.systems.xlmd import XLMD, XLMDDecoding, XLMDSettings
 
 
 @pytest.fixture(scope="module")
@@ -159,21 +160,38 @@ def test_a_headless_checkpoint_is_refused(mlm, tmp_path):
         decorated(tmp_path)
 
 
-def test_xlm_roberta_base_at_full_size_builds_and_takes_one_step():
-    """The paper's shape: 12 layers, 768 wide, 250,002 word pieces (§3.1)."""
-    config = XLMDConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1, insertion_layer=6)
-    assert (config.hidden_size, config.num_hidden_layers) == (768, 12)
-    model = XLMDForTranslation(config)
+class Tokenizer:
+    """Ids as XLM-R has them."""
+
+    bos_token_id, pad_token_id, eos_token_id, unk_token_id, mask_token_id, unk_token = 0, 1, 2, 3, 250_001, "<unk>"
+
+    def __len__(self):
+        return 250_002
+
+    def convert_tokens_to_ids(self, token):
+        return {"<s>": 0}[token]
+
+
+def test_xlm_roberta_base_at_full_size_is_decorated_trained_for_a_step_decoded_saved_and_loaded(tmp_path):
+    """The paper's shape: 12 layers, 768 wide, 250,002 word pieces (§3.1); random weights, for want of the real ones."""
+    shape = XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1)
+    XLMRobertaForMaskedLM(shape).save_pretrained(tmp_path / "mlm")
+    system = XLMD(XLMDSettings(mlm=str(tmp_path / "mlm"), M=6), Tokenizer())
+    model = system.build()
+    assert (model.config.hidden_size, model.config.num_hidden_layers) == (768, 12)
     assert sum(p.numel() for p in model.parameters()) == 278_295_186 + 1
+    ids = torch.tensor([[35378, 8999], [42, 240_000]])
+    batch = ParallelBatch(ids[:1], torch.tensor([2]), ids[1:], torch.tensor([2]), torch.tensor([0]))
     before = model.latent_transform.sigma.item()
-    source, lengths = torch.tensor([[0, 35378, 8999, 2]]), torch.tensor([4])
-    refined, out_lengths = model(source, lengths)
-    target = torch.tensor([[23, 42, 240_000]])
-    head = model.lm_head.decoder
-    loss = linear_ctc_loss(refined, head.weight, target, out_lengths, torch.tensor([3]), bias=head.bias)
+    loss, _ = system.loss(model.train(), batch, 1.0, torch.Generator().manual_seed(1))
     loss.backward()
-    torch.optim.SGD([model.latent_transform.sigma], lr=0.1).step()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert loss.isfinite() and model.latent_transform.sigma.item() != before
+    decoding = XLMDDecoding(iterations=2)
+    translations = system.translate(model.eval(), [[35378, 8999], [5]], decoding)
+    model.save_pretrained(tmp_path / "run")
+    del model
+    assert system.translate(system.load(tmp_path / "run").eval(), [[35378, 8999], [5]], decoding) == translations
 
 
 def test_the_parameter_count_of_the_full_size_mlm_is_xlm_roberta_bases():

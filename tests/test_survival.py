@@ -185,7 +185,7 @@ def test_training_killed_at_some_step_ends_in_bitwise_the_same_weights(corpus, t
 
 
 class Tokenizer:
-    bos_token_id, pad_token_id, eos_token_id, mask_token_id = 0, 1, 2, 29
+    bos_token_id, pad_token_id, eos_token_id, unk_token_id, mask_token_id, unk_token = 0, 1, 2, 3, 29, "<unk>"
 
     def __len__(self):
         return 30
