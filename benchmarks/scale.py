@@ -8,7 +8,8 @@ if there is one; the rate, in padded tokens a second (longer side), makes hours 
     hours of a run = steps × max_tokens × accumulation × processes / tokens a second of one device / 3600
 
 A table's hours count every run that it needs if nothing is there, teachers included; those of `all` count each run
-once. Distillation and decoding are not in them.
+once. Pre-training of a masked language model, distillation and decoding are not in them. The time of XLM-D is taken as
+proportional to s, and the same for every M and without add and scale (which is faster: it passes once).
 """
 
 import argparse
@@ -25,7 +26,8 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.configuration import check_config, resolve_corpora
 from xlmd.data.batching import ParallelBatch
-from xlmd.grid import BASELINE, TABLES, Point, points, timed
+from xlmd.grid import BASELINE, OURS, TABLES, Point, points, timed
+from xlmd.layout import Layout
 from xlmd.options import from_mapping
 from xlmd.systems import find_system
 from xlmd.trainer import TrainerSettings
@@ -47,10 +49,13 @@ def read(paths: list[str]) -> dict[str, Any]:
 class Tokenizer:
     """Ids of XLM-R's layout; the speed does not depend on what they spell."""
 
-    bos_token_id, pad_token_id, eos_token_id, unk_token_id, mask_token_id = 0, 1, 2, 3, XLMR_VOCABULARY - 1
+    bos_token_id, pad_token_id, eos_token_id, unk_token_id = 0, 1, 2, 3
+
+    def __init__(self, vocabulary: int) -> None:
+        self.vocabulary, self.mask_token_id = vocabulary, vocabulary - 1
 
     def __len__(self) -> int:
-        return XLMR_VOCABULARY
+        return self.vocabulary
 
     def convert_tokens_to_ids(self, token: str) -> int:
         return {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}[token]
@@ -59,15 +64,18 @@ class Tokenizer:
 def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int, length: int, folder: Path) -> float:
     """Of one process of a system's training, optimiser included; the median of `updates` after one to warm up."""
     entry, cls = config["systems"][name], find_system(name)
-    own = {setting: str(_mlm(folder)) for setting in cls.pretrained}
-    system = cls(from_mapping(cls.Settings, entry["settings"] | own), Tokenizer())
+    base = config["bases"][Layout(config).base(config["grid"]["analysis"])]
+    vocabulary = base["tokenizer"].get("vocabulary") or XLMR_VOCABULARY
+    own = {setting: str(_mlm(folder, base["mlm"].get("shape", {}), vocabulary)) for setting in cls.pretrained}
+    own |= {"s": config["grid"]["s"]} if name == OURS else {}
+    system = cls(from_mapping(cls.Settings, entry["settings"] | own), Tokenizer(vocabulary))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = from_mapping(TrainerSettings, entry["trainer"])
     model = system.build().to(device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
     generator = torch.Generator().manual_seed(1)
     count = max(1, tokens // length)
-    ids = torch.randint(4, XLMR_VOCABULARY - 1, (2, count, length), generator=generator)
+    ids = torch.randint(4, vocabulary - 1, (2, count, length), generator=generator)
     lengths = torch.full((count,), length)
     batch = ParallelBatch(ids[0], lengths, ids[1], lengths, torch.arange(count)).to(device)
     times = []
@@ -83,11 +91,13 @@ def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int
     return count * length / sorted(times[1:])[len(times[1:]) // 2]
 
 
-def _mlm(folder: Path) -> Path:
-    """XLM-R base's shape with random weights."""
-    if not folder.exists():
-        shape = XLMRobertaConfig(vocab_size=XLMR_VOCABULARY, max_position_embeddings=514, type_vocab_size=1)
-        XLMRobertaForMaskedLM(shape).save_pretrained(folder)
+def _mlm(folder: Path, shape: dict[str, Any], vocabulary: int) -> Path:
+    """A masked language model of XLM-R base's or another shape, with random weights."""
+    names = {"layers": "num_hidden_layers", "d_model": "hidden_size", "ffn": "intermediate_size"}
+    names["heads"] = "num_attention_heads"
+    own = {names[key]: value for key, value in shape.items() if key in names}
+    sizes = {"vocab_size": vocabulary, "max_position_embeddings": 514, "type_vocab_size": 1}
+    XLMRobertaForMaskedLM(XLMRobertaConfig(**sizes, **own)).save_pretrained(folder)
     return folder
 
 
@@ -97,7 +107,8 @@ def cost(config: dict[str, Any], rates: dict[str, float], run: Point) -> tuple[i
     settings = config["systems"][run.system]["trainer"] | own.get(run.direction, {})
     trainer = from_mapping(TrainerSettings, settings)
     tokens = trainer.steps * trainer.max_tokens * trainer.accumulation * trainer.processes
-    return tokens, tokens / rates[run.system] / 3600
+    longer = dict(run.settings).get("s", config["grid"]["s"]) / config["grid"]["s"]  # its alignments, and so its time
+    return tokens, tokens * longer / rates[run.system] / 3600
 
 
 def runs_of(config: dict[str, Any], *tables: str) -> dict[str, Point]:

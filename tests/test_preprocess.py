@@ -1,5 +1,9 @@
 import hashlib
 import json
+import os
+import signal
+import time
+from contextlib import ExitStack
 
 import pytest
 from text_example import sentences, write_text
@@ -8,6 +12,10 @@ from xlmd.data import preprocess
 from xlmd.data.preprocess import Cleaning, detokenize, preprocess_monolingual, preprocess_pair
 from xlmd.data.statistics import statistics
 from xlmd.errors import UserError
+
+
+def _die(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _read(path):
@@ -115,6 +123,37 @@ def test_a_pair_is_left_out_for_one_reason_that_is_counted(tmp_path, cleaning, k
     assert (tmp_path / "out/train.de").read_text().splitlines() == [PAIRS[i][1] for i in kept]
     assert report["dropped"] == dropped and report["kept"] == len(kept)
     assert report["tokens"] == [sum(len(PAIRS[i][side].split()) for i in kept) for side in (0, 1)]
+
+
+def test_a_tokenising_process_that_is_killed_ends_the_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(preprocess, "_CHUNK_LINES", 10)
+    monkeypatch.setattr(preprocess, "_tokenized", _die)
+    with pytest.raises(UserError, match="a process that tokenised was killed"):
+        _pair(tmp_path, sentences(100), sentences(100), processes=2)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_no_more_than_a_few_chunks_are_under_way(monkeypatch):
+    monkeypatch.setattr(preprocess, "_CHUNK_LINES", 10)
+    read = []
+
+    def lines():
+        for number in range(10_000):
+            read.append(number)
+            yield number
+
+    with ExitStack() as stack:
+        mapped = preprocess._mapped(str, lines(), 2, stack)
+        assert next(mapped) == "0"
+        time.sleep(0.5)
+        assert len(read) <= 100
+        assert list(mapped) == [str(number) for number in range(1, 10_000)]
+
+
+def test_a_line_of_dev_or_test_is_blank_in_the_text_of_the_masked_language_model(tmp_path):
+    raw, dev = write_text(tmp_path / "raw", ["a", " seen ", "b"]), write_text(tmp_path / "dev", ["seen"])
+    preprocess_monolingual(raw, "en", tmp_path / "out", held_out=[dev])
+    assert _read(tmp_path / "out") == ["a", "", "b"]
 
 
 def test_without_cleaning_only_empty_pairs_are_left_out(tmp_path):

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from small_models import save_mlm
 from text_example import sentences, write_text
 
@@ -79,8 +81,10 @@ def test_a_failure_in_a_process_ends_all_with_its_one_message(corpus, tmp_path):
     assert str(tmp_path / "missing") in result.stderr and "Traceback" not in result.stderr
 
 
-def test_processes_end_when_the_one_that_started_them_is_killed_and_the_run_continues(corpus, tmp_path):
-    out, flags = tmp_path / "run", {"processes": 2, "steps": 2000, "log_every": 10}
+def test_processes_end_with_the_one_that_started_them_and_the_run_goes_on_to_bitwise_the_same_weights(corpus, tmp_path):
+    flags = {"processes": 2, "steps": 100, "validate_every": 50}
+    assert train(corpus, tmp_path / "whole", **flags).returncode == 0
+    out = tmp_path / "run"
     running = subprocess.Popen(command(corpus, out, **flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: list(out.glob("checkpoints/step-*")))
@@ -90,8 +94,39 @@ def test_processes_end_when_the_one_that_started_them_is_killed_and_the_run_cont
         os.kill(running.pid, signal.SIGKILL)
         running.wait()
     until(lambda: not [pid for pid in workers if alive(pid)])
-    result = train(corpus, out, **flags | {"steps": 2000, "dev_reference": tmp_path / "missing"})
-    assert "missing" in result.stderr  # nothing of the first run is in the way
+    assert list(out.glob("checkpoints/step-*")), "the run was over before it could be killed"
+    result = train(corpus, out, **flags)
+    assert result.returncode == 0 and result.stderr.count("continuing from the checkpoint") == 1
+    first, second = (load_file(run / "model/model.safetensors") for run in (tmp_path / "whole", out))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+ONE_IS_NOT_FINITE = """
+import sys, torch
+from xlmd.systems.xlmd import XLMD
+from xlmd.cli import main
+loss, calls = XLMD.loss, []
+
+def broken(self, model, batch, *rest):
+    value, figures = loss(self, model, batch, *rest)
+    calls.append(1)
+    return (value * float("nan") if torch.distributed.get_rank() == 1 and len(calls) == 3 else value), figures
+
+XLMD.loss = broken
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_a_loss_that_is_not_finite_in_one_process_is_left_out_by_all(corpus, tmp_path, allowed):
+    arguments = command(corpus, tmp_path / "run", processes=2, skip_non_finite=allowed)[3:]
+    (tmp_path / "broken.py").write_text(ONE_IS_NOT_FINITE)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run([*launcher, str(tmp_path / "broken.py"), *arguments], capture_output=True, text=True)
+    assert (result.returncode == 0) == bool(allowed), result.stderr
+    assert "at step 3, in a batch with lines" in result.stderr
+    if allowed:
+        assert json.loads((tmp_path / "run/run.json").read_text())["result"]["skipped"] == 1
 
 
 def _children(parent):

@@ -1,5 +1,6 @@
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import tarfile
@@ -7,7 +8,7 @@ import zipfile
 
 import pytest
 
-from xlmd.data.sources import gather, of_language
+from xlmd.data.sources import gather, located, of_language
 from xlmd.errors import UserError
 
 TEXT = "".join(f"line {number} of the corpus ä\n" for number in range(20_000))
@@ -92,6 +93,20 @@ def test_a_member_that_is_no_regular_file_is_refused(tmp_path, kind):
     refused(tmp_path, {"file": str(path), "member": "a"}, "a.tgz: member a is not a regular file")
 
 
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
+    path = archive(tmp_path / "a.tgz", {"x" * 200_000: b"", "a": b"good\n"})
+    refused(tmp_path, {"file": str(path), "member": "a"}, "a header of 200,0")
+
+
+def test_a_zip_file_with_a_password_is_one_message(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a", "text")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1  # the flag of encryption
+    refused(tmp_path, write(tmp_path / "a.zip", bytes(data)) | {"member": "a"}, "cannot unpack .*password")
+
+
 def test_a_missing_member_is_named_with_those_that_are_there(tmp_path):
     path = archive(tmp_path / "a.tgz", {"corpus/a.en": DATA})
     refused(tmp_path, {"file": str(path), "member": "a.en"}, r"no member a.en; it has \['corpus/a.en'\]")
@@ -125,6 +140,23 @@ def test_a_damaged_archive_is_refused(tmp_path, damage):
     refused(tmp_path, write(path, damage(path.read_bytes())) | {"member": "a"}, "a.tgz")
 
 
+def test_a_blank_row_of_a_table_is_a_blank_line_on_every_side(tmp_path):
+    source = write(tmp_path / "a.tsv", b"a\tb\n\nc\td\n")
+    assert gathered(tmp_path, source | {"column": 1}) == "a\n\nc\n"
+    assert gathered(tmp_path, source | {"column": 2}) == "b\n\nd\n"
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    assert gathered(tmp_path, write(tmp_path / "a", "\ufeffone\n\ufefftwo\n".encode())) == "one\n\ufefftwo\n"
+
+
+def test_the_hash_of_a_local_file_is_checked_too(tmp_path):
+    file = {"path": write(tmp_path / "a", DATA)["file"], "sha256": hashlib.sha256(DATA).hexdigest(), "lines": 20_000}
+    assert gathered(tmp_path, located(of_language({"en": file, "de": "x"}, "en"), "")) == TEXT
+    wrong = located(of_language({"en": file | {"sha256": "0" * 64}, "de": "x"}, "en"), "")
+    refused(tmp_path / "b", wrong, "a is not the expected file: its sha256 is")
+
+
 def test_a_wrong_number_of_lines_is_refused(tmp_path):
     source = write(tmp_path / "a", b"one\ntwo\n")
     assert gathered(tmp_path, source | {"lines": 2}) == "one\ntwo\n"
@@ -144,16 +176,21 @@ def test_tags_are_left_out_but_the_text_of_segments_is_kept(tmp_path):
 
 
 def test_a_packed_member_of_an_archive_is_unpacked_too_and_bounded(tmp_path):
-    path = archive(tmp_path / "a.tar", {"a.gz": gzip.compress(DATA), "bomb.gz": gzip.compress(bytes(300_000_000))}, "w")
+    path = archive(
+        tmp_path / "a.tar", {"a.gz": gzip.compress(DATA), "bomb.gz": gzip.compress(b"\n" * 200_000_000)}, "w"
+    )
     assert gathered(tmp_path, {"file": str(path), "member": "a.gz"}) == TEXT
-    refused(tmp_path / "b", {"file": str(path), "member": "bomb.gz"}, "unpacks to more than|longer than")
+    refused(tmp_path / "b", {"file": str(path), "member": "bomb.gz"}, "unpacks to more than")
 
 
 def test_a_test_set_of_sacrebleu_gives_either_side(tmp_path, monkeypatch):
     write(tmp_path / "en", b"one\n"), write(tmp_path / "de", b"eins\n")
-    monkeypatch.setattr("sacrebleu.utils.get_source_file", lambda name, pair: str(tmp_path / pair.split("-")[0]))
-    monkeypatch.setattr("sacrebleu.utils.get_reference_files", lambda name, pair: [str(tmp_path / pair.split("-")[1])])
-    part = {"sacrebleu": "wmt14/full", "pair": "en-de"}
+    cache = tmp_path / "cache/wmt14/full"
+    cache.mkdir(parents=True)
+    for field in ("src", "ref", "docid", "genre", "origlang"):
+        (cache / f"wmt14_full.en-de.{field}").write_bytes({"src": b"one\n", "ref": b"eins\n"}.get(field, b"x\n"))
+    part = {"sacrebleu": "wmt14/full", "pair": "en-de", "lines": 1}
+    monkeypatch.setenv("SACREBLEU", str(tmp_path / "cache"))
     assert gathered(tmp_path, of_language(part, "en")) == "one\n"
     assert gathered(tmp_path, of_language(part, "de")) == "eins\n"
     with pytest.raises(UserError, match="lacks 'fr'"):
@@ -173,6 +210,8 @@ def test_a_test_set_that_sacrebleu_cannot_get_is_one_message(tmp_path):
          {"file": {"url": "http://b/a.de", "lines": 3}, "lines": 3}),
         ({"file": "http://a.tgz", "members": {"de": "x/de"}, "lines": 2},
          {"file": {"url": "http://a.tgz"}, "member": "x/de", "lines": 2}),
+        ({"file": {"url": "http://a.tsv", "lines": 5}, "columns": {"de": 4}},
+         {"file": {"url": "http://a.tsv", "lines": 5}, "column": 4, "lines": 5}),
         ({"file": "a.tsv", "columns": {"de": 4}, "member": "m"},
          {"file": {"path": "a.tsv"}, "column": 4, "member": "m"}),
     ],

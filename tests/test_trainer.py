@@ -33,6 +33,8 @@ class Batch:
 class Numbers:
     """An endless stream of batches that can be resumed."""
 
+    source = "some text"
+
     def __init__(self, seed=0):
         self.seed, self.position = seed, 0
 
@@ -194,7 +196,9 @@ class InfiniteGradient(torch.autograd.Function):
 
 @pytest.mark.parametrize("after", [lambda value: value * float("nan"), InfiniteGradient.apply])
 def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_names_step_sentences_and_checkpoint(tmp_path, after):
-    message = r"(nan|inf).* at step 8, in a batch with sentences 24, 25, 26; last good checkpoint: .*step-00000006"
+    message = (
+        r"(nan|inf).* at step 8, in a batch with lines 25, 26, 27 of some text; last good checkpoint: .*step-00000006"
+    )
     with pytest.raises(UserError, match=message):
         run(tmp_path, loss=broken_at(8, after=after))
 
@@ -204,9 +208,22 @@ def test_so_many_updates_that_are_not_finite_are_left_out_and_one_more_stops_the
     trained, result = run(tmp_path / "two", settings, broken_at(3, 8))
     assert result["skipped"] == 2 and result["steps"] == 20
     assert all(weight.isfinite().all() for weight in trained.state_dict().values())
-    assert "sentences 9, 10, 11" in caplog.text and "2 of at most 2" in caplog.text
+    assert "lines 10, 11, 12 of some text" in caplog.text and "2 of at most 2" in caplog.text
     with pytest.raises(UserError, match="at step 15"):
         run(tmp_path / "three", settings, broken_at(3, 8, 15))
+
+
+def test_a_run_that_stopped_goes_on_when_more_may_be_left_out(tmp_path):
+    with pytest.raises(UserError, match="at step 8"):
+        run(tmp_path, loss=broken_at(8))
+    calls = []
+    run(tmp_path, replace(SETTINGS, skip_non_finite=1), lambda *batch: calls.append(1) or reconstruct(*batch))
+    assert len(calls) == 14  # from the checkpoint of step 6
+
+
+def test_an_update_left_out_at_the_end_leaves_no_trace_in_the_figures(tmp_path):
+    _, result = run(tmp_path, replace(SETTINGS, skip_non_finite=1), broken_at(20))
+    assert result["final_loss"] == result["final_loss"] and "nan" not in (tmp_path / "curves.csv").read_text()
 
 
 def test_updates_left_out_before_a_kill_still_count(tmp_path):

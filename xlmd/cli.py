@@ -5,6 +5,7 @@ function what a verb's results depend on.
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -103,13 +104,13 @@ def preprocess(argv: Sequence[str]) -> None:
         out={"required": True, "help": "folder (pair) or file (monolingual) to write"},
         tokenize={"default": "moses", "choices": ["moses", "none"]},
         cleaning={"type": json.loads, "default": {}, "help": "JSON: max_length, max_ratio, held_out"},
-        held_out={"nargs": "*", "default": [], "help": "raw dev and test files, source and target in turns"},
+        held_out={"nargs": "*", "default": [], "help": "raw dev and test files; of a pair, source and target in turns"},
         processes={"type": int, "default": 1},
     )
     args = parser.parse_args(argv)
     common = {"tokenize": args.tokenize, "processes": args.processes}
     if args.target is None:
-        preprocess_monolingual(Path(args.source), args.language, Path(args.out), **common)
+        preprocess_monolingual(Path(args.source), args.language, Path(args.out), held_out=args.held_out, **common)
         return
     preprocess_pair(
         Path(args.source), Path(args.target), args.language, args.target_language, Path(args.out), args.split,
@@ -394,6 +395,10 @@ VERBS = {
 }  # fmt: skip
 
 
+# What is wrong with a disk, not with the program.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. A UserError ends with its message and exit status 2."""
     # Of several processes of a run the first one speaks; the others report what goes wrong.
@@ -416,6 +421,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         VERBS[argv[0]](argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -27,6 +27,7 @@ def start(processes: int, argv: Sequence[str]) -> bool:
         if _OWN in os.environ:
             _end_with(int(os.environ[_OWN]))
         return False
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -44,6 +45,8 @@ def start(processes: int, argv: Sequence[str]) -> bool:
         elastic_launch(configuration, sys.executable)("-m", "xlmd.cli", *argv)
     except ChildFailedError as error:
         sys.exit(max(error.get_first_failure()[1].exitcode, 1))
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
     finally:
         del os.environ[_OWN]
     return True

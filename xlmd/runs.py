@@ -132,7 +132,7 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         out,
         accelerator=accelerator,
         validate=validate,
-        identity={"settings": settings, "inputs": record["inputs"], "code": files.code},
+        identity={"settings": asdict(system_settings), "inputs": record["inputs"], "code": files.code},
         description=f"{system_name} {out.parent.name}/{out.name}",
     )
     if accelerator.is_main_process:

@@ -29,7 +29,10 @@ from xlmd.progress import progress as progress_bar
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = 50  # sentences named in a message
+_SHOWN = 50  # lines named in a message
+
+# Settings that do not change where training goes: a checkpoint is continued under others.
+_INDIFFERENT = ("skip_non_finite", "log_every", "checkpoint_every", "device")
 
 Loss = Callable[[torch.nn.Module, Any, float, torch.Generator], tuple[torch.Tensor, dict[str, float]]]
 
@@ -71,7 +74,12 @@ class TrainerSettings:
 
 
 class Stream(Protocol):
-    """An endless, resumable source of batches; `indices` of a batch, (B,) int64, are its sentences' numbers."""
+    """An endless, resumable source of batches; `indices` of a batch, (B,) int64, are its sentences' numbers, from 0.
+
+    source: the text that they are numbers of, for messages.
+    """
+
+    source: str
 
     def __iter__(self) -> Iterator[Any]: ...
     def set_progress(self, fraction: float) -> None: ...
@@ -85,6 +93,8 @@ def make_accelerator(settings: TrainerSettings) -> Accelerator:
     torch.manual_seed(settings.seed)
     # No other accelerators: the CTC library is for CPUs and CUDA.
     cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    if not cpu and settings.processes > torch.cuda.device_count():
+        raise UserError(f"processes = {settings.processes}, but there are {torch.cuda.device_count()} GPUs here")
     # The others wait while the first one validates.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=6))
     accelerator = Accelerator(cpu=cpu, mixed_precision=settings.precision, kwargs_handlers=[patience])
@@ -148,7 +158,8 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     main, device = accelerator.is_main_process, accelerator.device
-    checkpoints = Checkpoints(folder / "checkpoints", fingerprint(asdict(settings) | {"identity": identity}))
+    decisive = {name: value for name, value in asdict(settings).items() if name not in _INDIFFERENT}
+    checkpoints = Checkpoints(folder / "checkpoints", fingerprint(decisive | {"identity": identity}))
     generator = torch.Generator()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
@@ -175,6 +186,8 @@ def fit(
     elif main:
         checkpoints.clear()
     curves = Curves(folder / "curves.csv", state["curves"] if state else []) if main else None
+    del state  # its tensors have been copied
+    mean_loss = None
     batches = iter(stream)
     bar = progress_bar(total=settings.steps, initial=step, desc=description, unit="step", disable=not main)
     share = settings.accumulation * settings.processes
@@ -187,23 +200,22 @@ def fit(
             batch = next(batches).to(device)
             _seed(generator, settings.seed, step, part * settings.processes + accelerator.process_index)
             with accelerator.autocast():
-                value, figures = loss(model, batch, progress, generator)
+                value, own_figures = loss(model, batch, progress, generator)
             (value / share).backward()
             total += value.detach() / share
             drawn.append((value.detach(), batch))
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         sum_over_processes([*gradients, total])
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip))
-        mean_loss = float(total)
-        finite = math.isfinite(mean_loss) and math.isfinite(norm)
-        if finite:
+        if math.isfinite(float(total)) and math.isfinite(norm):
             optimiser.step()
+            mean_loss, last_norm, figures = float(total), norm, own_figures
             running, counted = running + mean_loss, counted + 1
         else:
             skipped += 1
             report = (
-                f"{folder}: the loss is {mean_loss} and the gradient norm {norm} at step {step + 1}, "
-                f"in a batch with sentences {_sentences(drawn)}"
+                f"{folder}: the loss is {float(total)} and the gradient norm {norm} at step {step + 1}, "
+                f"in a batch with lines {_lines(drawn)} of {stream.source}"
             )
             if skipped > settings.skip_non_finite:
                 raise UserError(f"{report}; last good checkpoint: {checkpoints.latest or 'none'}")
@@ -214,7 +226,7 @@ def fit(
         bar.update()
         last = step == settings.steps
         if main and counted and (step % settings.log_every == 0 or last):
-            row = {"loss": running / counted, "lr": schedule.get_last_lr()[0], "gradient_norm": norm, **figures}
+            row = {"loss": running / counted, "lr": schedule.get_last_lr()[0], "gradient_norm": last_norm, **figures}
             bar.set_postfix(
                 refresh=False, loss=f"{row['loss']:.3f}", **({best_by: f"{best[0][0]:.2f}"} if best else {})
             )
@@ -223,12 +235,12 @@ def fit(
         due = step % settings.validate_every == 0 and step >= settings.validate_from * settings.steps
         if main and validate and (due or last):
             model.eval()
-            figures = validate(model)
+            validated = validate(model)
             model.train()
-            curves.add(step, figures)
+            curves.add(step, validated)
             if settings.average:
                 checkpoints.save_best(step, weights_of(model))
-                best = sorted([*best, [figures[best_by], step]], reverse=True)[: settings.average]
+                best = sorted([*best, [validated[best_by], step]], reverse=True)[: settings.average]
         if main and step % settings.checkpoint_every == 0 and not last:
             checkpoints.save(
                 weights_of(model),
@@ -267,9 +279,9 @@ def _seed(generator: torch.Generator, *where: int) -> None:
     torch.manual_seed(int(dropout))
 
 
-def _sentences(drawn: list[tuple[torch.Tensor, Any]]) -> str:
-    """The numbers, from 0, of the sentences of batches (their loss, the batch) that are not finite; all if each is."""
-    mine = [(bool(value.isfinite()), number) for value, batch in drawn for number in batch.indices.tolist()]
+def _lines(drawn: list[tuple[torch.Tensor, Any]]) -> str:
+    """The lines, from 1, of the sentences of batches (their loss, the batch) that are not finite; all if each is."""
+    mine = [(bool(value.isfinite()), number + 1) for value, batch in drawn for number in batch.indices.tolist()]
     everyones = of_all_processes(mine)
     culprits = [number for finite, number in everyones if not finite] or [number for _, number in everyones]
     shown = ", ".join(map(str, sorted(culprits)[:_SHOWN]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from xlmd.configuration import check_config, read_definitions, resolve_corpora
-from xlmd.data.sources import downloads, local_path, sources_of
+from xlmd.data.sources import downloads, located, sources_of
 from xlmd.errors import UserError
 from xlmd.grid import AUDITED, TABLES, TIMED_IN, points, spell, timed
 from xlmd.layout import TEACHER, Layout, direction_of, system_of
@@ -138,10 +138,14 @@ def needs(rule):
 
 
 def trainer(wildcards):
-    """How a system is trained in a direction."""
-    return (
+    """How a run is trained: as its system, in its direction, and as its name says."""
+    configured = (
         config["systems"][wildcards.system]["trainer"] | TRAINERS[wildcards.direction]
     )
+    named = overrides(wildcards.overrides)
+    return configured | {
+        key: int(named[key]) for key in ("threads", "processes") if key in named
+    }
 
 
 def processes(trainer):
@@ -214,12 +218,20 @@ def of_kind(kind):
     return "|".join(names) or "(?!)"
 
 
+def held_out(corpus, split, *languages):
+    """What training text must not hold: the raw dev and test sets."""
+    folder = f"{R}/corpora/{corpus}/raw"
+    return [
+        f"{folder}/{other}.{language}"
+        for other in (("dev", "test") if split == "train" else ())
+        for language in languages
+    ]
+
+
 def cleaning(corpus, split):
     """Which pairs of a split are left out, as JSON; of dev and test sets only empty ones."""
     own = config["corpora"][corpus].get("cleaning", {})
-    return json.dumps(
-        own if split in ("train", "pretrain") else {"held_out": "keep"}, sort_keys=True
-    )
+    return json.dumps(own if split == "train" else {"held_out": "keep"}, sort_keys=True)
 
 
 def raw_sources(corpus, split, language):
@@ -229,14 +241,7 @@ def raw_sources(corpus, split, language):
     except UserError as error:
         raise WorkflowError(f"config, at corpora.{corpus}.splits.{split}: {error}")
     folder = f"{R}/corpora/{corpus}/downloads"
-    return [
-        (
-            source | {"file": local_path(source["file"], folder)}
-            if "file" in source
-            else source
-        )
-        for source in sources
-    ]
+    return [located(source, folder) for source in sources]
 
 
 DECODE = (

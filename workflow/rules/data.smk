@@ -94,15 +94,7 @@ rule preprocess:
     input:
         first=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{first}}",
         second=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{second}}",
-        held_out=lambda w: (
-            [
-                f"{R}/corpora/{w.corpus}/raw/{split}.{language}"
-                for split in ("dev", "test")
-                for language in (w.first, w.second)
-            ]
-            if w.split == "train"
-            else []
-        ),
+        held_out=lambda w: held_out(w.corpus, w.split, w.first, w.second),
     output:
         multiext(
             f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}",
@@ -139,7 +131,8 @@ rule preprocess:
 
 rule preprocess_monolingual:
     input:
-        f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+        raw=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
+        held_out=lambda w: held_out(w.corpus, w.split, w.language),
     output:
         f"{R}/corpora/{{corpus}}/monolingual/{{split}}.{{language}}",
     log:
@@ -156,5 +149,5 @@ rule preprocess_monolingual:
         tokenize=config["preprocessing"]["tokenize"],
         code=code_version("preprocess"),
     shell:
-        "xlmd preprocess --source {input} --language {wildcards.language} --tokenize {params.tokenize}"
-        " --processes {threads} --out {output} 2>&1 | tee {log}"
+        "xlmd preprocess --source {input.raw} --language {wildcards.language} --tokenize {params.tokenize}"
+        " --held-out {input.held_out} --processes {threads} --out {output} 2>&1 | tee {log}"

@@ -153,6 +153,7 @@ class BatchStream:
         if not 0 <= curriculum <= 1:
             raise ValueError(f"curriculum: expected a fraction of training in [0, 1], got {curriculum}")
         self._parallel, self._pad, self._curriculum = parallel, pad, curriculum
+        self.source = str(parallel.source.prefix)
         self._processes, self._rank = processes, rank
         lengths = np.maximum(parallel.source.lengths, parallel.target.lengths)[parallel.keep]
         fits = lengths <= max_tokens

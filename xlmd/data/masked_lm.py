@@ -53,6 +53,7 @@ class MaskedLanguageModelStream:
         rank: int = 0,
     ) -> None:
         self._texts = [texts[language] for language in sorted(texts)]
+        self.source = " and ".join(str(text.prefix) for text in self._texts)
         if not self._texts:
             raise ValueError("texts: expected at least one language")
         if not 0 <= rank < processes:

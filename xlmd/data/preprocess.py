@@ -1,9 +1,11 @@
 """Cleaning, Moses normalisation and tokenisation of raw text, and the way back for scoring."""
 
 import functools
-import multiprocessing
-from collections import Counter
+import itertools
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -136,14 +138,22 @@ class _Filter:
 
 
 def preprocess_monolingual(
-    raw: str | Path, language: str, out: str | Path, *, tokenize: Tokenization = "moses", processes: int = 1
+    raw: str | Path,
+    language: str,
+    out: str | Path,
+    *,
+    tokenize: Tokenization = "moses",
+    held_out: Sequence[str | Path] = (),
+    processes: int = 1,
 ) -> None:
     """Tokenise one raw file into the file `out`, line by line: blank lines stay, so parallel texts stay parallel.
 
-    Raises UserError on invalid UTF-8, naming file and line.
+    held_out: raw dev and test files of the language; a line that stands in them becomes blank. Raises UserError on
+    invalid UTF-8, naming file and line.
     """
     _check(tokenize)
-    clean = functools.partial(_tokenized, language=language, tokenize=tokenize)
+    unseen = frozenset(_single_spaced(line) for path in held_out for line in stream_lines(path))
+    clean = functools.partial(_tokenized_unless, unseen, language=language, tokenize=tokenize)
     with ExitStack() as stack:
         handle = stack.enter_context(atomic_write(out))
         lines = progress(stream_lines(raw), desc=f"preprocess {Path(raw).name}", unit=" lines")
@@ -189,6 +199,10 @@ def _tokenized(line: str, language: str, tokenize: str) -> str:
     return _single_spaced(tokenizer.tokenize(normalizer.normalize(line), escape=False, return_str=True))
 
 
+def _tokenized_unless(unseen: frozenset[str], line: str, language: str, tokenize: str) -> str:
+    return "" if _single_spaced(line) in unseen else _tokenized(line, language, tokenize)
+
+
 def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str) -> list[str]:
     """Both sides tokenised, then both raw."""
     tokenized = [_tokenized(line, language, tokenize) for line, language in zip(pair, languages, strict=True)]
@@ -196,8 +210,30 @@ def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str
 
 
 def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, stack: ExitStack) -> Iterator[Out]:
-    """`function` of each item, in order, in so many processes; their pool closes with `stack`."""
+    """`function` of each item, in order, in so many processes; their pool closes with `stack`.
+
+    No more than a few chunks are under way, so that memory does not grow where the processes are faster than the
+    reader. Raises UserError if a process dies, as for want of memory.
+    """
     if processes <= 1:
         return map(function, items)
-    pool = stack.enter_context(multiprocessing.Pool(processes))
-    return pool.imap(function, items, chunksize=_CHUNK_LINES)
+    pool = ProcessPoolExecutor(processes)
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return _in_order(pool, functools.partial(_map_chunk, function), items, 4 * processes)
+
+
+def _in_order(pool: ProcessPoolExecutor, work: Callable[[list], list], items: Iterable, window: int) -> Iterator:
+    items, waiting = iter(items), deque()
+    try:
+        while True:
+            while len(waiting) < window and (chunk := list(itertools.islice(items, _CHUNK_LINES))):
+                waiting.append(pool.submit(work, chunk))
+            if not waiting:
+                return
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError("a process that tokenised was killed; was there memory enough?") from error
+
+
+def _map_chunk(function: Callable[[In], Out], chunk: list[In]) -> list[Out]:
+    return [function(item) for item in chunk]

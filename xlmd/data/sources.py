@@ -8,8 +8,12 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
+import subprocess
+import sys
 import tarfile
+import tempfile
 import urllib.parse
 import zipfile
 import zlib
@@ -18,14 +22,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from xlmd.data.text import lines_of, stream_lines
+from xlmd.data.text import lines_of
 from xlmd.errors import UserError
-from xlmd.files import atomic_write
+from xlmd.files import atomic_write, file_sha256
 from xlmd.progress import progress
 
 # text shrinks to a third or a tenth; what shrinks to less than a hundredth was made to fill a disk
 MAX_RATIO = 100
 ALWAYS_ALLOWED_BYTES = 10_000_000
+_LONGEST_HEADER = 100_000
 
 _SEGMENT = re.compile("<seg[^>]*>(.*)</seg>")
 _PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -81,14 +86,18 @@ def of_language(part: dict[str, Any], language: str) -> dict[str, Any]:
     if "file" not in part:
         if language not in part:
             raise UserError(f"a part of {sorted(part)} lacks {language!r}")
-        file = as_file(part[language])
-        return found | {"file": file} | ({"lines": file["lines"]} if "lines" in file else {})
+        return _with_lines(found | {"file": as_file(part[language])})
     for name, key in (("members", "member"), ("columns", "column")):
         if name in part:
             if language not in part[name]:
                 raise UserError(f"{name} of {as_file(part['file'])} lack {language!r}")
             found[key] = part[name][language]
-    return found | {"file": as_file(part["file"])}
+    return _with_lines(found | {"file": as_file(part["file"])})
+
+
+def _with_lines(source: dict[str, Any]) -> dict[str, Any]:
+    """A source with the number of lines that its file is said to have, unless it says so itself."""
+    return ({"lines": source["file"]["lines"]} if "lines" in source["file"] else {}) | source
 
 
 def as_file(entry: str | dict[str, Any]) -> dict[str, Any]:
@@ -98,12 +107,24 @@ def as_file(entry: str | dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
+def located(source: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A source with a path for its `file`, and the sha256 of one that no download has checked."""
+    if "file" not in source:
+        return source
+    file = source["file"]
+    own = {"sha256": file["sha256"]} if "path" in file and file.get("sha256") else {}
+    return source | {"file": local_path(file, folder)} | own
+
+
 def gather(sources: list[dict[str, Any]], out: str | Path) -> None:
     """Write the lines of several sources, one after the other, to the file `out` as they are.
 
-    sources: as `of_language` gives them, but each `file` a path. Raises UserError naming file and line for anything
-    that cannot be read as text, and for a source that has not as many `lines` as it should.
+    sources: as `located` gives them. Raises UserError naming file and line for anything that cannot be read as text,
+    and for a source that has not the `sha256` or as many `lines` as it should.
     """
+    for source in sources:
+        if "sha256" in source and (found := file_sha256(source["file"])) != source["sha256"].lower():
+            raise UserError(f"{source['file']} is not the expected file: its sha256 is {found}, not {source['sha256']}")
     with atomic_write(out) as handle:
         for source in sources:
             count, expected = 0, source.get("lines")
@@ -135,6 +156,9 @@ def _name(source: dict[str, Any]) -> str:
 def _column(lines: Iterator[str], column: int, name: str) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         fields = line.split("\t")
+        if not line.strip():
+            yield ""  # on every side, so that the pair is left out as empty
+            continue
         if len(fields) < column:
             raise UserError(f"{name}, line {number}: {len(fields)} columns, but column {column} is asked for")
         yield fields[column - 1]
@@ -151,14 +175,19 @@ def _without_tags(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _test_set(name: str, pair: str, side: int) -> Iterator[str]:
-    """One side of a test set that sacrebleu has, or downloads and checks."""
-    from sacrebleu.utils import get_reference_files, get_source_file
+    """One side of a test set of sacrebleu, which downloads it and checks its MD5.
 
-    try:
-        path = get_source_file(name, pair) if side == 0 else get_reference_files(name, pair)[0]
-    except (Exception, SystemExit) as error:  # sacrebleu exits where it cannot download
-        raise UserError(f"sacrebleu cannot give its test set {name} in {pair}: {error}") from error
-    yield from stream_lines(path)
+    It does so into a folder of this call's own: jobs that share a cache read each other's half-written files, and one
+    that was killed leaves them. Where SACREBLEU names a folder, as on a machine without internet, that is used.
+    """
+    with tempfile.TemporaryDirectory() as own:
+        environment = {"SACREBLEU": own} | os.environ
+        command = [sys.executable, "-m", "sacrebleu", "-t", name, "-l", pair, "--echo", ("src", "ref")[side]]
+        result = subprocess.run(command, env=environment, capture_output=True)
+        if result.returncode:
+            reason = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise UserError(f"sacrebleu cannot give its test set {name} in {pair}: {''.join(reason)}")
+        yield from lines_of(io.BytesIO(result.stdout), f"sacrebleu's {name}")
 
 
 @contextmanager
@@ -173,6 +202,8 @@ def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except _DAMAGED as error:
         raise UserError(f"{path} is damaged: {error}") from error
+    except (NotImplementedError, RuntimeError) as error:  # a zip file with a password, or packed in a way of its own
+        raise UserError(f"cannot unpack {path}: {error}") from error
 
 
 @contextmanager
@@ -186,15 +217,21 @@ def _unpacked(path: Path, member: str | None) -> Iterator[IO[bytes]]:
                 yield text
     elif path.name.endswith(_TAR):
         name = _wanted(member, path)
-        with tarfile.open(path, "r:*") as archive:
-            try:
-                entry = archive.getmember(name)
-            except KeyError:
-                raise UserError(f"{path} has no member {name}; it has {archive.getnames()[:20]}") from None
-            if not entry.isreg():
-                raise UserError(f"{path}: member {name} is not a regular file")
-            with archive.extractfile(entry) as handle, _packed(handle, name) as text:
-                yield text
+        with open(path, "rb") as handle, _packed(handle, path.name.replace(".tgz", ".tar.gz")) as unpacked:
+            limit = max(MAX_RATIO * path.stat().st_size, ALWAYS_ALLOWED_BYTES)
+            stream = _Bounded(unpacked, limit, path)
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_ShortHeaders) as archive:
+                names = []
+                for entry in archive:
+                    names.append(entry.name)
+                    if entry.name == name:
+                        break
+                else:
+                    raise UserError(f"{path} has no member {name}; it has {names[:20]}")
+                if not entry.isreg():
+                    raise UserError(f"{path}: member {name} is not a regular file")
+                with archive.extractfile(entry) as file, _packed(file, name) as text:
+                    yield text
     elif member is not None:
         raise UserError(f"{path} is not an archive that could have a member {member} (.zip, {', '.join(_TAR)})")
     else:
@@ -212,6 +249,19 @@ def _wanted(member: str | None, path: Path) -> str:
     if member is None:
         raise UserError(f"{path} is an archive: say which member of it is meant")
     return member
+
+
+class _ShortHeaders(tarfile.TarInfo):
+    """Refuses names and comments that would fill the memory: tarfile reads those whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if (
+            self.type not in tarfile.SUPPORTED_TYPES
+            and self.size > _LONGEST_HEADER
+            or (self.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK) and self.size > _LONGEST_HEADER)
+        ):
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+        return super()._proc_member(archive)
 
 
 class _Bounded(io.RawIOBase):

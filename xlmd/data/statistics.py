@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,16 +16,24 @@ def statistics(paths: Sequence[str | Path]) -> str:
     paths: the JSON files that `preprocess_pair` writes, or folders that hold them at any depth. Raises UserError if
     there is none.
     """
-    reports = []
+    reports = {}
     for path in map(Path, paths):
-        reports += sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        found = {file: read_json(file) for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])}
+        reports |= {file: report for file, report in found.items() if not path.is_dir() or _is_report(report)}
     if not reports:
         raise UserError(f"no counts of a corpus in {', '.join(map(str, paths))}")
-    return pd.DataFrame([_row(path, read_json(path)) for path in reports]).fillna(0).to_markdown(index=False)
+    table = pd.DataFrame([_row(path, report) for path, report in reports.items()])
+    reasons = [column for column in table if column.startswith("left out")]
+    table[reasons] = table[reasons].fillna(0).astype(int)
+    return table.fillna("").to_markdown(index=False)
+
+
+def _is_report(report: Any) -> bool:
+    return isinstance(report, dict) and {"dropped", "tokens"} <= report.keys()
 
 
 def _row(path: Path, report: dict) -> dict[str, str | int]:
-    if "dropped" not in report or "tokens" not in report:
+    if not _is_report(report):
         raise UserError(f"{path} does not hold the counts of a corpus")
     row = {"corpus": "/".join(path.parts[-3:-1]), "split": path.stem, "read": report["read"], "kept": report["kept"]}
     row |= {f"left out: {reason}": count for reason, count in report["dropped"].items()}

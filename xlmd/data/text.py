@@ -1,5 +1,6 @@
 """Reading text that may be larger than memory."""
 
+import codecs
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ def lines_of(handle: IO[bytes], name: str) -> Iterator[str]:
     number = 0
     while line := handle.readline(MAX_LINE_BYTES + 1):
         number += 1
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)  # some programs put it there
         if len(line) > MAX_LINE_BYTES:
             raise UserError(f"{name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; is it text?")
         try:
