@@ -64,7 +64,7 @@ def run_record(config, point):
         settings = {"M": 0, "layers": 4, "add_and_scale": True} | dict(point.settings)
     seed = point.seed or config["seed"]
     return {
-        "settings": {"system": point.system, "settings": settings, "trainer": {"steps": 700}},
+        "settings": {"system": point.system, "settings": settings, "trainer": {"steps": 700, "max_tokens": 450}},
         "description": {"system": point.system, "direction": point.direction, "settings": settings},
         "seed": seed,
         "command": f"xlmd train {point.system} --seed {seed}",

@@ -44,7 +44,7 @@ def test_figure_2_draws_more_lines_than_it_has_styles_and_names_them_all(tmp_pat
     # matplotlib writes text as outlines, with the characters in a comment before them
     text = (tmp_path / "figure2.svg").read_text(encoding="utf-8")
     for m in (0, 3, 6, 9, 12):
-        assert f"<!-- XLM-D (M={m}), measured -->" in text
+        assert f"<!-- XLM-D (M={m}), measured (M=" in text
     assert "<!-- XLM-D (M=6), paper -->" in text
 
 

@@ -212,7 +212,7 @@ def test_the_markdown_says_what_was_measured_and_how(tmp_path):
     text = arguments(config, "table1")["out_md"].read_text(encoding="utf-8")
     for fact in (
         "Scale: **embedded**.",
-        "phrasebook; sentence pairs: train 12,000",
+        "in either direction; sentence pairs: train 12,000",
         "M=6 is M=2 of 4",
         f"`{SIGNATURE}`",
         "BLEU of the source copied unchanged: en-de 3.21",

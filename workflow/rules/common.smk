@@ -30,13 +30,11 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # A job that computes on a GPU asks for one where there is one, so that two never share it; on a machine without, they run
-# side by side as the cores allow. How many there are to give: `--resources gpu=N` (the profile says one). XLMD_GPU=1 or 0
-# says it where this machine is not the one that computes (docs/cluster.md).
-GPU = int(
-    config["device"] != "cpu"
-    and os.environ.get("XLMD_GPU", str(int(shutil.which("nvidia-smi") is not None)))
-    == "1"
-)
+# side by side as the cores allow. How many there are to give: `--resources gpu=N` (the profile says one). Decided once, in
+# the environment, that a cluster's jobs inherit it: XLMD_GPU=1 or 0 says it where this machine is not the one that computes
+# (docs/cluster.md).
+os.environ.setdefault("XLMD_GPU", str(int(shutil.which("nvidia-smi") is not None)))
+GPU = int(config["device"] != "cpu" and os.environ["XLMD_GPU"] == "1")
 
 # Where a file was fetched from does not change it (its sha256 is checked), so the mirror is no parameter of a rule: setting
 # one fetches nothing anew.
@@ -44,6 +42,7 @@ os.environ.update(XLMD_MIRROR=config["mirror"] or "")
 
 
 envvars:
+    "XLMD_GPU",
     "XLMD_MIRROR",
 
 
@@ -314,7 +313,7 @@ def table_inputs(table):
         ),
         "protocols": (
             ["resources/paper/protocols.csv"]
-            if table in ("table1", "table2", "table3", "table10")
+            if table in ("table1", "table2", "table10")
             else []
         ),
     }

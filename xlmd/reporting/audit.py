@@ -90,7 +90,7 @@ def _markdown(scale, summary, verdicts, prose) -> str:
 
 def _html(scale, summary, verdicts, prose) -> str:
     paragraphs = "".join(f"<p>{text.replace('**', '')}</p>" for text in _introduction(scale, summary, prose))
-    rules = "".join(f"<p>{text.replace('**', '').replace('<', '&lt;')}</p>" for text in _rule())
+    rules = "".join(f"<p>{html.escape(text.replace('*', ''))}</p>" for text in _rule())
     details = []
     for verdict in verdicts:
         rows = pd.DataFrame([(c.outcome, c.text) for c in verdict.comparisons], columns=["", "evidence"])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xlmd.grid import OURS
-from xlmd.reporting.results import PAPER_LAYERS, Result, paper_depth
+from xlmd.reporting.results import PAPER_LAYERS, PRINTED, Result, paper_depth
 
 
 def caption(
@@ -13,17 +13,19 @@ def caption(
     results: Sequence[Result],
     timings: dict[str, Any],
     corpora: list[dict[str, Any]],
-    metrics: Iterable[str] = ("bleu",),
+    metrics: dict[str, list[str]] | None = None,
 ) -> list[str]:
-    """Notes on scale, corpora, what M means, BLEU signatures, latency protocol, hardware and seeds.
+    """Notes on scale, corpora, training, what M means, BLEU signatures, latency protocol, hardware and seeds.
 
     timings: a table's latency file, or {} where it shows no speed. corpora: of each `corpus`, `pair` and `split` what
-    cleaning counted. metrics: the scores shown ("bleu", "sacrebleu").
+    cleaning counted. metrics: {score shown ("bleu", "sacrebleu"): directions}, by default BLEU in all.
     """
+    metrics = metrics or {"bleu": list(dict.fromkeys(result.point.direction for result in results))}
     seeds = sorted({result.record["seed"] for result in results})
     return [
         _scale(scale),
         *_corpora(corpora),
+        *_training(results),
         *_depth(results),
         *(_bleu(results, metrics) if results else []),
         *(_latency(timings) if timings.get("cells") else []),
@@ -43,8 +45,28 @@ def _corpora(splits: list[dict[str, Any]]) -> list[str]:
     for split in splits:
         sizes[split["corpus"], split["pair"]].append(f"{split['split']} {split['kept']:,}")
     return [
-        f"Corpus of {pair}: {corpus}; sentence pairs: {', '.join(found)}." for (corpus, pair), found in sizes.items()
+        f"Corpus {corpus}, {pair} in either direction; sentence pairs: {', '.join(found)}."
+        for (corpus, pair), found in sizes.items()
     ]
+
+
+def _training(results: Sequence[Result]) -> list[str]:
+    """Directions, and how long each system was trained, on what."""
+    if not results:
+        return []
+    directions = _listed(result.point.direction for result in results)
+    budgets = {}
+    for result in results:
+        trainer = result.record["settings"]["trainer"]
+        batch = trainer["max_tokens"] * trainer.get("accumulation", 1) * trainer.get("processes", 1)
+        budgets.setdefault(result.point.system, {})[f"{trainer['steps']:,} updates of {batch:,} tokens"] = None
+    listed = "; ".join(f"{PRINTED[system]} {' or '.join(found)}" for system, found in budgets.items())
+    machines = _listed(_machine(result.record["environment"]["hardware"]) for result in results)
+    return [f"Direction: {directions}. Training: {listed} (padded, longer side), on {machines}."]
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    return f"{hardware.get('gpu') or hardware.get('cpu') or 'an unknown machine'}"
 
 
 def _depth(results: Sequence[Result]) -> list[str]:
@@ -58,15 +80,17 @@ def _depth(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _bleu(results: Sequence[Result], metrics: Iterable[str]) -> list[str]:
+def _bleu(results: Sequence[Result], metrics: dict[str, list[str]]) -> list[str]:
     names = {
         "bleu": "BLEU: case-sensitive, of Moses tokens, by sacreBLEU",
         "sacrebleu": "sacreBLEU of detokenised text",
     }
     notes = []
-    for metric in metrics:
-        signatures = (f"`{result.score[metric]['signature']}`" for result in results)
-        notes.append(f"{names[metric]}: {_listed(signatures)}.")
+    for metric, directions in metrics.items():
+        shown = [result for result in results if result.point.direction in directions]
+        signatures = _listed(f"`{result.score[metric]['signature']}`" for result in shown)
+        where = f" ({', '.join(directions)})" if len(metrics) > 1 else ""
+        notes.append(f"{names[metric]}{where}: {signatures}.")
     copies = {r.point.direction: r.score["copy_bleu"] for r in results if r.score["copy_bleu"]}
     if copies:
         listed = ", ".join(f"{direction} {score['score']:.2f}" for direction, score in copies.items())
@@ -80,7 +104,9 @@ def _latency(timings: dict[str, Any]) -> list[str]:
         f"Speed-up: mean latency of the Transformer in transformers over that of the system, on the "
         f"{timings['direction']} test set, one sentence at a time ({timings['sentences']} sentences in "
         f"{timings['runs']} runs after {timings['warmup_sentences']} warm-up sentences), in one job that goes "
-        "through the systems in turn, run by run, subword ids in and out: no tokenisation.",
+        "through the systems in turn, run by run, subword ids in and out: no tokenisation. Tables 1 and 10, Tables 2 "
+        "and 8, Table 4, and Figure 2 are timed in one job each, so that a system's speed differs between them as the "
+        "machine did.",
         f"Hardware of the timings: {hardware.get('gpu') or hardware.get('cpu') or 'unknown'}, "
         f"{hardware.get('threads') or 'unknown'} threads.",
     ]

@@ -10,7 +10,7 @@ from xlmd.grid import OURS, Cell
 from xlmd.layout import Layout
 from xlmd.reporting.paper import title
 from xlmd.reporting.results import Results
-from xlmd.reporting.tables import Column, Table
+from xlmd.reporting.tables import Column, Measured, Table
 
 SHORTEST, LONGEST = 12, 25
 
@@ -38,7 +38,7 @@ def case_table(name: str, cells: Sequence[Cell], results: Results, config: dict[
     rows += [
         {
             "who": result.name,
-            "text": marked.get(result.point, result.translations[number]),
+            "text": Measured(marked.get(result.point, result.translations[number]), (result.origin(),)),
         }
         for result in shown
     ]

@@ -28,12 +28,16 @@ def explain(table: str | Path, keys: Sequence[str], column: str) -> str:
     (cell,) = cells
     seeds = "" if cell["deviation"] is None else f" ± {cell['deviation']:.4g} over seeds"
     lines = [
-        f"{table} · {' · '.join(keys)} · {cell['column']}: {cell['value']}{seeds} (exactly {cell['exact']!r})",
+        f"{table} · {' · '.join(keys)} · {cell['column']}: {cell['value']}{seeds}{_exactly(cell['exact'])}",
         f"scale: {record['scale']['name']}; table made {record['finished']}",
     ]
     for origin in cell["origins"]:
         lines += ["", *_origin(origin, record)]
     return "\n".join(lines)
+
+
+def _exactly(value: float | str) -> str:
+    return "" if isinstance(value, str) else f" (exactly {value!r})"
 
 
 def _quoted(table: Path, keys: Sequence[str], column: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -30,6 +31,8 @@ def figure1(model: str | Path, out: Sequence[str | Path]) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 7.2))
     _draw(axes, parts(decorated))
     _legend(axes)
+    shape = f"{config.num_hidden_layers} layers of {config.hidden_size}, {config.vocab_size:,} pieces"
+    axes.set_title(f"M = {config.insertion_layer} of {shape}; the numbers are parameters", fontsize=8, y=-0.04)
     save(figure, *out)
     plt.close(figure)
 
@@ -80,7 +83,7 @@ def _draw(axes: Axes, found: list[tuple[str, str, int, str]]) -> None:
         bottom = number * 1.5
         height[name] = bottom + 0.5
         axes.add_patch(
-            FancyBboxPatch((1.6, bottom), 7.6, 1.0, boxstyle="round,pad=0.04", facecolor=colour, edgecolor="0.2")
+            FancyBboxPatch((1.6, bottom), 7.6, 1.0, boxstyle="round,pad=0.04", facecolor=colour, **_edge(colour))
         )
         axes.text(1.8, bottom + 0.66, name, fontsize=10, weight="bold", va="center")
         axes.text(1.8, bottom + 0.27, text, fontsize=7.5, va="center")
@@ -104,7 +107,12 @@ def _feedback(axes: Axes, start: float, stop: float) -> None:
     )
 
 
+def _edge(colour: str) -> dict[str, Any]:
+    """What tells the kinds apart where there are no colours."""
+    return {"edgecolor": "0.2", "linewidth": {OURS: 2.4}.get(colour, 1.0), "linestyle": {FIXED: ":"}.get(colour, "-")}
+
+
 def _legend(axes: Axes) -> None:
     kinds = {"of the pre-trained model": BORROWED, "the decorator": OURS, "no parameters": FIXED}
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor="0.2") for colour in kinds.values()]
+    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=colour, **_edge(colour)) for colour in kinds.values()]
     axes.legend(handles, kinds, loc="upper center", bbox_to_anchor=(0.54, 1.04), ncol=3, fontsize=8, frameon=False)

@@ -49,7 +49,9 @@ def figure2(
         lines[system].append((int(iterations), score, speed))
         measured = {"system": system, "iterations": iterations, "measured_as": found[0].measured_as}
         table.rows.append(measured | {"bleu": score, "speedup": speed})
-    _draw(lines, _paper_lines(papers, settings["grid"]["analysis"]), settings, out)
+    names = {row["system"]: f"{row['system']}, measured ({row['measured_as']})" for row in table.rows}
+    paper = _paper_lines(papers, settings["grid"]["analysis"])
+    _draw({names[system]: points for system, points in lines.items()}, paper, settings, out)
     write_csv(out_csv, table)
     used = results.all([*dict.fromkeys(cell.point for cell in shown), *points])
     provenance([table], used, config=settings, corpora=[], out=out_provenance)
@@ -86,7 +88,7 @@ def _draw(lines, paper, settings, out) -> None:
     theirs = left.twinx()
     for style, (system, points) in zip(cycle(STYLES), lines.items(), strict=False):
         iterations, *figures = zip(*sorted(points, key=lambda point: point[0]), strict=True)
-        own = {"label": f"{system}, measured", "markersize": 5, "linewidth": 1.4, "capsize": 3} | style
+        own = {"label": system, "markersize": 5, "linewidth": 1.4, "capsize": 3} | style
         for axes, values in zip((left, right), figures, strict=True):
             spreads = [value.deviation for value in values]
             bars = None if None in spreads else spreads
@@ -106,7 +108,11 @@ def _draw(lines, paper, settings, out) -> None:
         theirs.set_axis_off()
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=3, fontsize=8, bbox_to_anchor=(0.5, -0.14))
-    figure.suptitle(f"Scale: {settings['scale']['name']}", fontsize=9)
+    seeds = settings["grid"]["seeds"]
+    bars = f"standard deviation of {len(seeds)} seeds (a) and of" if len(seeds) > 1 else "one seed; bars (b):"
+    runs = f"{settings['latency']['runs']} timing runs"
+    deviation = "" if len(seeds) > 1 else " standard deviation of"
+    figure.suptitle(f"Scale: {settings['scale']['name']}; {bars}{deviation} {runs}", fontsize=9)
     figure.tight_layout()
     save(figure, *out)
     plt.close(figure)

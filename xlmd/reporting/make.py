@@ -77,5 +77,9 @@ def counts(corpora: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def _metrics(shown: list[Cell]) -> list[str]:
-    return list(dict.fromkeys(metric_of(cell.point.direction) for cell in shown))
+def _metrics(shown: list[Cell]) -> dict[str, list[str]]:
+    """{score: directions that show it}."""
+    metrics: dict[str, list[str]] = {}
+    for direction in dict.fromkeys(cell.point.direction for cell in shown):
+        metrics.setdefault(metric_of(direction), []).append(direction)
+    return metrics

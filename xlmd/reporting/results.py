@@ -13,6 +13,9 @@ from xlmd.grid import BASELINE, OURS, RIVAL, Point
 
 PAPER_LAYERS = 12
 
+# Systems in the paper's words.
+PRINTED = {BASELINE: "Transformer", RIVAL: "CMLM", OURS: "XLM-D"}
+
 
 def paper_depth(m: int, layers: int) -> str:
     """M of `layers` as of the paper's 12."""
@@ -56,11 +59,10 @@ class Result:
             if not self.settings["add_and_scale"]:
                 return "XLM-D with LT only" + (f" (M={self.depth})" if self.settings["M"] else "")
             return f"XLM-D (M={self.depth})"
-        names = {BASELINE: "Transformer", RIVAL: "CMLM"}
-        if self.point.system not in names:
+        if self.point.system not in PRINTED:
             raise UserError(f"{self.run}: system {self.point.system!r} has no row in the paper's tables")
         engine = dict(self.point.decoding).get("engine", "transformers")
-        return names[self.point.system] + (" (CTranslate2)" if engine == "ctranslate2" else "")
+        return PRINTED[self.point.system] + (" (CTranslate2)" if engine == "ctranslate2" else "")
 
     @property
     def iterations(self) -> str:

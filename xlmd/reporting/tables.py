@@ -12,12 +12,12 @@ from xlmd.files import atomic_write
 
 
 class Measured(NamedTuple):
-    """A figure that this project measured, and the result files that it was computed from.
+    """A figure, or a translation, that this project made, and the result files that it was computed from.
 
     deviation: the standard deviation over seeds, None for a single run.
     """
 
-    value: float
+    value: float | str
     origins: tuple[dict[str, Any], ...]
     deviation: float | None = None
 
@@ -130,5 +130,5 @@ def _text(value: Any, decimals: int) -> str:
     if value is None:
         return ""
     if isinstance(value, Measured):
-        return f"{value.value:.{decimals}f}"
+        return value.value if isinstance(value.value, str) else f"{value.value:.{decimals}f}"
     return str(value)
