@@ -71,6 +71,13 @@ def test_decoding_drops_special_tokens(folder):
     assert decode_ids(tokenizer, [0, *ids, 2, 1, 1]) == "ba der"
 
 
+def test_decoding_leaves_single_spaces(folder):
+    tokenizer = load_tokenizer(folder)
+    ids, space = subword_encoder(folder)(["ba der"])[0], tokenizer.convert_tokens_to_ids("▁")
+    assert space != tokenizer.unk_token_id
+    assert "  " not in decode_ids(tokenizer, [space, *ids, space, space, *ids])
+
+
 def test_text_that_spells_special_tokens_cannot_smuggle_them_in(folder):
     for encode in (subword_encoder(folder), _encoder_without_sentencepiece(folder)):
         ids = encode(["ba </s> <mask> <pad> <s>"])[0]

@@ -213,4 +213,6 @@ def bucket_table(name: str, cells: Sequence[Cell], results: Results, paper: Pape
     shown = [Column("bucket", "Tokens of the reference"), Column("sentences", "Sentences")]
     for column in columns:
         shown += [Column(f"{column}_bleu", column, 2), Column(f"{column}_paper", "paper", 2)]
-    return Table(name, title(name), shown, ("bucket",), rows)
+    system = results[cells[0].point]
+    note = f"System: {system.row}, measured as {system.measured_as}, trained on {system.point.data} data."
+    return Table(name, title(name), shown, ("bucket",), rows, [note])
