@@ -5,7 +5,7 @@
 Writes made-up pairs (words drawn from a vocabulary of 50,000 by Zipf's law, 3 to 40 a line), then runs the project's
 own stages on them, each as the workflow runs it: cleaning and Moses tokenisation, a tokenizer trained on a sample,
 encoding of both sides at once into memory-mapped files, and the first training batches from those. Peak memory is the
-proportional set size (PSS) of a stage's processes together. The results go to docs/benchmarks/corpus.md.
+proportional set size (PSS) of a stage's processes together. Results are printed; docs/benchmarks/corpus.md has some.
 """
 
 import argparse
@@ -25,7 +25,6 @@ import psutil
 from xlmd.files import atomic_write, read_json
 from xlmd.record import hardware
 
-DOCS = Path(__file__).parent.parent / "docs/benchmarks/corpus.md"
 CHUNK = 100_000
 _INTERVAL = 0.2
 
@@ -108,8 +107,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5_000_000)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--tokenize", choices=["moses", "none"], default="moses", help="Moses takes most of the time")
     parser.add_argument("--folder", help="where to work (several GB); by default a temporary folder")
-    parser.add_argument("--no-docs", action="store_true", help=f"leave {DOCS.name} alone")
     args = parser.parse_args()
     xlmd = [sys.executable, "-m", "xlmd.cli"]
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -119,11 +118,11 @@ def main() -> None:
         held_out = [str(folder / f"{split}.{language}") for split in ("dev", "test") for language in ("en", "de")]
         rows = [
             stage(
-                "clean and Moses-tokenise", 2 * args.pairs,
+                "clean and Moses-tokenise" if args.tokenize == "moses" else "clean", 2 * args.pairs,
                 [*xlmd, "preprocess", "--source", f"{folder}/all.en", "--language", "en",
                  "--target", f"{folder}/all.de", "--target-language", "de", "--out", str(clean),
                  "--cleaning", '{"max_length": 250, "max_ratio": 9}', "--held-out", *held_out,
-                 "--processes", str(args.processes)],
+                 "--processes", str(args.processes), "--tokenize", args.tokenize],
             ),
             stage(
                 "train the tokenizer on a sample", 0,
@@ -142,7 +141,8 @@ def main() -> None:
     first, each = map(float, rows[-1]["output"].split())
     table = pd.DataFrame(rows).drop(columns="output").to_markdown(index=False)
     machine = f"{hardware()['cpu']}, {os.cpu_count()} cores, {args.processes} processes"
-    text = f"""Measured by `python -m benchmarks.corpus --pairs {args.pairs}` on {machine}.
+    command = f"python -m benchmarks.corpus --pairs {args.pairs} --tokenize {args.tokenize}"
+    text = f"""Measured by `{command}` on {machine}.
 
 {table}
 
@@ -151,8 +151,6 @@ The first batch of 16,000 tokens was there {first:.1f} s after the start of the 
 one took {1e3 * each:.1f} ms.
 """
     print(text)
-    if not args.no_docs:
-        DOCS.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
