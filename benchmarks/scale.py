@@ -103,9 +103,7 @@ def _mlm(folder: Path, shape: dict[str, Any], vocabulary: int) -> Path:
 
 def cost(config: dict[str, Any], rates: dict[str, float], run: Point) -> tuple[int, float]:
     """Padded tokens and device-hours of a run."""
-    own = {entry["pair"]: entry.get("trainer", {}) for entry in config["directions"] + config["further_directions"]}
-    settings = config["systems"][run.system]["trainer"] | own.get(run.direction, {})
-    trainer = from_mapping(TrainerSettings, settings)
+    trainer = from_mapping(TrainerSettings, Layout(config).trainer(run.system, run.direction))
     tokens = trainer.steps * trainer.max_tokens * trainer.accumulation * trainer.processes
     longer = dict(run.settings).get("s", config["grid"]["s"]) / config["grid"]["s"]  # its alignments, and so its time
     return tokens, tokens * longer / rates[run.system] / 3600

@@ -1,4 +1,4 @@
-"""Where the workflow keeps things below its results folder: the one place that spells these paths."""
+"""Where the workflow keeps things below its results folder, and what a direction is made from."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ class Layout:
         self.root: str = config["results"]
         listed = [*config["directions"], *config["further_directions"]]
         self.directions: dict[str, str] = {entry["pair"]: entry["corpus"] for entry in listed}
+        self._trainers = {entry["pair"]: entry.get("trainer", {}) for entry in listed}
 
     def corpus(self, direction: str) -> str:
         """The corpus of a direction: its own, that of its reverse, or the only one that has both languages.
@@ -32,6 +33,10 @@ class Layout:
     def base(self, direction: str) -> str:
         """The base, tokenizer and masked language model, that a direction starts from."""
         return self.config["corpora"][self.corpus(direction)]["base"]
+
+    def trainer(self, system: str, direction: str) -> dict[str, Any]:
+        """How a system is trained in a direction: as its own entry says, and then the direction's."""
+        return self.config["systems"][system]["trainer"] | self._trainers.get(direction, {})
 
     def tokenizer(self, base: str) -> str:
         """Folder of a base's tokenizer, or the name or folder that the configuration gives."""

@@ -207,14 +207,15 @@ def fit(
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         sum_over_processes([*gradients, total])
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip))
-        if math.isfinite(float(total)) and math.isfinite(norm):
+        update_loss = float(total)
+        if math.isfinite(update_loss) and math.isfinite(norm):
             optimiser.step()
-            mean_loss, last_norm, figures = float(total), norm, own_figures
+            mean_loss, last_norm, figures = update_loss, norm, own_figures
             running, counted = running + mean_loss, counted + 1
         else:
             skipped += 1
             report = (
-                f"{folder}: the loss is {float(total)} and the gradient norm {norm} at step {step + 1}, "
+                f"{folder}: the loss is {update_loss} and the gradient norm {norm} at step {step + 1}, "
                 f"in a batch with lines {_lines(drawn)} of {stream.source}"
             )
             if skipped > settings.skip_non_finite:

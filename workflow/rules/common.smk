@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-from collections import defaultdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -60,12 +59,6 @@ CLAIM_TABLES = [table for table in AUDITED if table in SHOWN]
 
 # Figure 1 draws the model that Table 10 shows.
 MODEL_OF_FIGURE1 = points(config, "table10")[-1].run
-
-# What directions change of every system's training.
-TRAINERS = defaultdict(dict) | {
-    entry["pair"]: entry.get("trainer", {})
-    for entry in config["directions"] + config["further_directions"]
-}
 
 # The settings of each system that name a pre-trained model.
 PRETRAINED = {
@@ -138,9 +131,7 @@ def needs(rule):
 
 def trainer(wildcards):
     """How a run is trained: as its system, in its direction, and as its name says."""
-    configured = (
-        config["systems"][wildcards.system]["trainer"] | TRAINERS[wildcards.direction]
-    )
+    configured = LAYOUT.trainer(wildcards.system, wildcards.direction)
     named = overrides(wildcards.overrides)
     return configured | {
         key: int(named[key]) for key in ("threads", "processes") if key in named

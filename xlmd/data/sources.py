@@ -194,9 +194,8 @@ def _test_set(name: str, pair: str, side: int) -> Iterator[str]:
 def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     """The text in a file, or in a member of an archive, as a binary stream of bounded length."""
     try:
-        limit = max(MAX_RATIO * path.stat().st_size, ALWAYS_ALLOWED_BYTES)
         with _unpacked(path, member) as handle:
-            yield io.BufferedReader(_Bounded(handle, limit, path), 1 << 20)
+            yield io.BufferedReader(_Bounded(handle, path), 1 << 20)
     except OSError as error:
         # a gzip file with a bad header is an OSError too
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
@@ -217,21 +216,22 @@ def _unpacked(path: Path, member: str | None) -> Iterator[IO[bytes]]:
                 yield text
     elif path.name.endswith(_TAR):
         name = _wanted(member, path)
-        with open(path, "rb") as handle, _packed(handle, path.name.replace(".tgz", ".tar.gz")) as unpacked:
-            limit = max(MAX_RATIO * path.stat().st_size, ALWAYS_ALLOWED_BYTES)
-            stream = _Bounded(unpacked, limit, path)
-            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_ShortHeaders) as archive:
-                names = []
-                for entry in archive:
-                    names.append(entry.name)
-                    if entry.name == name:
-                        break
-                else:
-                    raise UserError(f"{path} has no member {name}; it has {names[:20]}")
-                if not entry.isreg():
-                    raise UserError(f"{path}: member {name} is not a regular file")
-                with archive.extractfile(entry) as file, _packed(file, name) as text:
-                    yield text
+        with (
+            open(path, "rb") as handle,
+            _packed(handle, path.name.replace(".tgz", ".tar.gz")) as unpacked,
+            tarfile.open(fileobj=_Bounded(unpacked, path), mode="r|", tarinfo=_ShortHeaders) as archive,
+        ):
+            names = []
+            for entry in archive:
+                names.append(entry.name)
+                if entry.name == name:
+                    break
+            else:
+                raise UserError(f"{path} has no member {name}; it has {names[:20]}")
+            if not entry.isreg():
+                raise UserError(f"{path}: member {name} is not a regular file")
+            with archive.extractfile(entry) as file, _packed(file, name) as text:
+                yield text
     elif member is not None:
         raise UserError(f"{path} is not an archive that could have a member {member} (.zip, {', '.join(_TAR)})")
     else:
@@ -255,20 +255,19 @@ class _ShortHeaders(tarfile.TarInfo):
     """Refuses names and comments that would fill the memory: tarfile reads those whole."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if (
-            self.type not in tarfile.SUPPORTED_TYPES
-            and self.size > _LONGEST_HEADER
-            or (self.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK) and self.size > _LONGEST_HEADER)
-        ):
+        names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        is_header = self.type in names or self.type not in tarfile.SUPPORTED_TYPES
+        if is_header and self.size > _LONGEST_HEADER:
             raise tarfile.ReadError(f"a header of {self.size:,} bytes")
         return super()._proc_member(archive)
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that ends with an error where `limit` bytes have been read."""
+    """What is unpacked from `path`; ends with an error where it is more than text could be."""
 
-    def __init__(self, handle: IO[bytes], limit: int, path: Path) -> None:
-        self._handle, self._limit, self._path, self._read = handle, limit, path, 0
+    def __init__(self, handle: IO[bytes], path: Path) -> None:
+        self._handle, self._path, self._read = handle, path, 0
+        self._limit = max(MAX_RATIO * path.stat().st_size, ALWAYS_ALLOWED_BYTES)
 
     def readable(self) -> bool:
         return True
