@@ -5,11 +5,15 @@
 Writes made-up pairs (words drawn from a vocabulary of 50,000 by Zipf's law, 3 to 40 a line), then runs the project's
 own stages on them, each as the workflow runs it: cleaning and Moses tokenisation, a tokenizer trained on a sample,
 encoding of both sides at once into memory-mapped files, and the first training batches from those. Peak memory is the
-proportional set size (PSS) of a stage's processes together. Results are printed; docs/benchmarks/corpus.md has some.
+proportional set size (PSS) of a stage's processes together, and of that what is the processes' own: the rest are pages
+of mapped files, which the system drops when it needs their memory and which processes share. Results are printed;
+docs/benchmarks/corpus.md has some.
 """
 
 import argparse
+import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,7 +43,9 @@ next(stream)
 first = time.perf_counter() - start
 for _ in range(200):
     next(stream)
-print(first, (time.perf_counter() - start - first) / 200)
+each = (time.perf_counter() - start - first) / 200
+stream.load_state_dict(stream.state_dict() | {"epoch": 1})  # the start of another epoch holds the most
+print(first, each)
 """
 
 
@@ -64,25 +70,38 @@ def write_pairs(folder: Path, pairs: int) -> None:
 
 
 class Peak(threading.Thread):
-    """The largest PSS, in bytes, of some processes and their children together, sampled until they end."""
+    """The largest PSS of some processes and their children together, sampled until they end.
+
+    whole, own: in KiB; own is without mapped files.
+    """
 
     def __init__(self, processes: Sequence[subprocess.Popen]) -> None:
         super().__init__(daemon=True)
-        self.processes, self.bytes = [psutil.Process(process.pid) for process in processes], 0
+        self.processes = [psutil.Process(process.pid) for process in processes]
+        self.whole = self.own = 0
 
     def run(self) -> None:
         while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in self.processes):
-            self.bytes = max(self.bytes, sum(map(self._tree, self.processes)))
+            whole, own = (sum(sizes) for sizes in zip((0, 0), *map(_memory, self._all()), strict=True))
+            self.whole, self.own = max(self.whole, whole), max(self.own, own)
             time.sleep(_INTERVAL)
 
-    def _tree(self, process: psutil.Process) -> int:
-        total = 0
-        try:
-            for one in (process, *process.children(recursive=True)):
-                total += one.memory_full_info().pss
-        except psutil.Error:
-            pass  # it has just ended
-        return total
+    def _all(self) -> list[int]:
+        found = []
+        for process in self.processes:
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                found += [process.pid, *(child.pid for child in process.children(recursive=True))]
+        return found
+
+
+def _memory(pid: int) -> tuple[int, int]:
+    """Proportional set size of a process, and of that what is in no file; in KiB."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0, 0  # it has just ended
+    sizes = dict(re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE))
+    return int(sizes.get("Pss", 0)), int(sizes.get("Pss_Anon", 0))
 
 
 def stage(name: str, lines: int, *commands: list[str]) -> dict:
@@ -100,7 +119,7 @@ def stage(name: str, lines: int, *commands: list[str]) -> dict:
     if any(process.returncode for process in running):
         sys.exit(f"{name} failed: {commands}")
     row = {"stage": name, "seconds": round(seconds, 1), "lines a second": f"{lines / seconds:,.0f}" if lines else ""}
-    return row | {"peak MiB": round(peak.bytes / 2**20), "output": outputs[0]}
+    return row | {"peak MiB": peak.whole >> 10, "of its own": peak.own >> 10, "output": outputs[0]}
 
 
 def main() -> None:

@@ -373,7 +373,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def markdown(run: Run, command: str, conditions: str) -> list[str]:
     lines = [f"Measured by `{command}` on {machine(run)}; {conditions}.", ""]
-    lines += ["| | required | measured | |", "| --- | --- | --- | --- |"]
+    lines += ["| | aim | measured | |", "| --- | --- | --- | --- |"]
     for target in targets_reached(run):
         verdict = {None: "not yet measured", True: "reached", False: "**missed**"}[target.met]
         sign = "at least" if target.at_least else "at most"

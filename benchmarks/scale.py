@@ -7,6 +7,9 @@ if there is one; the rate, in padded tokens a second (longer side), makes hours 
 
     hours of a run = steps × max_tokens × accumulation × processes / tokens a second of one device / 3600
 
+For a device that is not at hand, `--products` takes the operations a second that its plain matrix products reach, and
+the rates are taken as proportional to those: the measured one is printed.
+
 A table's hours count every run that it needs if nothing is there, teachers included; those of `all` count each run
 once. Pre-training of a masked language model, distillation and decoding are not in them. The time of XLM-D is taken as
 proportional to s, and the same for every M and without add and scale (which is faster: it passes once).
@@ -61,7 +64,9 @@ class Tokenizer:
         return {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}[token]
 
 
-def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int, length: int, folder: Path) -> float:
+def tokens_a_second(
+    config: dict[str, Any], name: str, tokens: int, updates: int, length: int, folder: Path, device: torch.device
+) -> float:
     """Of one process of a system's training, optimiser included; the median of `updates` after one to warm up."""
     entry, cls = config["systems"][name], find_system(name)
     base = config["bases"][Layout(config).base(config["grid"]["analysis"])]
@@ -69,7 +74,6 @@ def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int
     own = {setting: str(_mlm(folder, base["mlm"].get("shape", {}), vocabulary)) for setting in cls.pretrained}
     own |= {"s": config["grid"]["s"]} if name == OURS else {}
     system = cls(from_mapping(cls.Settings, entry["settings"] | own), Tokenizer(vocabulary))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = from_mapping(TrainerSettings, entry["trainer"])
     model = system.build().to(device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
@@ -89,6 +93,18 @@ def tokens_a_second(config: dict[str, Any], name: str, tokens: int, updates: int
         float(loss.detach())
         times.append(time.perf_counter() - start)
     return count * length / sorted(times[1:])[len(times[1:]) // 2]
+
+
+def products_a_second(tokens: int, device: torch.device) -> float:
+    """Operations a second of a matrix product of the feed-forward layers' shape, in the precision of training."""
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    a, b = (torch.randn(shape, device=device, dtype=dtype) for shape in ((tokens, 768), (768, 3072)))
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        (a @ b)[0, 0].item()
+        times.append(time.perf_counter() - start)
+    return 2 * tokens * 768 * 3072 / sorted(times)[len(times) // 2]
 
 
 def _mlm(folder: Path, shape: dict[str, Any], vocabulary: int) -> Path:
@@ -127,15 +143,25 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=32, help="subwords of a sentence")
     parser.add_argument("--updates", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--products", type=float, help="10¹² operations a second of another device's matrix products")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     config = read(args.configfile)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {args.threads} threads"
-    names = sorted({point.system for point in points(config, *TABLES)})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {args.threads} threads"
+    systems = sorted({point.system for point in points(config, *TABLES)})
     with tempfile.TemporaryDirectory() as folder:
         mlm = Path(folder) / "mlm"
-        rates = {name: tokens_a_second(config, name, args.tokens, args.updates, args.length, mlm) for name in names}
-    print(f"{device}; tokens a second: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()) + "\n")
+        rates = {
+            system: tokens_a_second(config, system, args.tokens, args.updates, args.length, mlm, device)
+            for system in systems
+        }
+    products = products_a_second(args.tokens, device)
+    print(f"{name}; matrix products: {products / 1e12:.3g}·10¹² operations a second")
+    print("tokens a second of training: " + ", ".join(f"{name} {rate:,.1f}" for name, rate in rates.items()) + "\n")
+    if args.products:
+        rates = {system: rate * args.products * 1e12 / products for system, rate in rates.items()}
+        print(f"Taken to a device of {args.products:g}·10¹² operations a second:\n")
     rows = []
     for label, tables in [*((table, [table]) for table in TABLES), ("all", list(TABLES))]:
         runs = runs_of(config, *tables)

@@ -219,4 +219,4 @@ def test_every_quoted_system_has_its_protocol():
         quoted |= set(pd.read_csv(PAPER / f"table{number}.csv")["system"])
     quoted = {system for system in quoted if not system.startswith("XLM-D")}
     assert set(protocols["system"]) == quoted
-    assert set(protocols["certainty"]) == {"known", "unsure"}
+    assert set(protocols["certainty"]) == {"known", "unsure"} and protocols["source"].all()

@@ -332,7 +332,7 @@ def test_a_batch_translates_as_its_sentences_alone(trained, decoding):
 def test_large_batches_are_scored_in_parts_with_the_same_result(trained, monkeypatch):
     sources = sentences(20, seed=9)
     expected = trained.system.translate(trained.model, sources, CMLMDecoding())
-    monkeypatch.setattr(decoder, "_ROWS_OF_LOGITS", 7)
+    monkeypatch.setattr("xlmd.prediction._ROWS", 7)
     assert trained.system.translate(trained.model, sources, CMLMDecoding()) == expected
 
 

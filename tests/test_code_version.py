@@ -12,14 +12,19 @@ from xlmd.reporting import code
 def tree(tmp_path, monkeypatch):
     shutil.copytree(code.ROOT, tmp_path / "xlmd", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     monkeypatch.setattr(code, "ROOT", tmp_path / "xlmd")
-    code._imported_by.cache_clear()
+    forget()
     yield tmp_path / "xlmd"
+    forget()
+
+
+def forget():
     code._imported_by.cache_clear()
+    code._content.cache_clear()
 
 
 def edit(path: Path):
-    path.write_text(path.read_text() + "\n# edited\n")
-    code._imported_by.cache_clear()
+    path.write_text(path.read_text() + "\nEDITED = 1\n")
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,19 @@ def test_a_language_depends_on_its_own_grammar_alone(tree):
     assert code.code_version("phrasebook", romanian) == before[1]
 
 
-def test_a_comment_in_another_verb_changes_nothing(tree):
+def test_comments_and_docstrings_change_nothing(tree):
+    before = code.code_version("encode")
+    path = tree / "data/encoded.py"
+    source = path.read_text().replace('"""Tokenised text on disk', '"""Text on disk')
+    path.write_text(source.replace("_CHUNK_LINES = 20_000", "_CHUNK_LINES = 20_000  # so many") + "\n# edited\n")
+    forget()
+    assert code.code_version("encode") == before
+    path.write_text(source.replace("_CHUNK_LINES = 20_000", "_CHUNK_LINES = 10_000"))
+    forget()
+    assert code.code_version("encode") != before
+
+
+def test_another_verb_changes_nothing(tree):
     before = code.code_version("encode")
     edit(tree / "cli.py")
     assert code.code_version("encode") == before

@@ -82,6 +82,20 @@ def test_two_files_of_one_name_are_refused():
         downloads("mine", {"languages": ["en", "de"], "splits": splits})
 
 
+def test_one_address_with_two_hashes_is_refused_and_with_one_is_checked_everywhere():
+    url, hashes = "http://a/x.tgz", ("0" * 64, "1" * 64)
+
+    def corpus(*entries):
+        parts = [[{"file": {"url": url} | entry, "members": {"en": "en", "de": "de"}}] for entry in entries]
+        return {"languages": ["en", "de"], "splits": dict(zip(SPLITS, parts, strict=True))}
+
+    known = {"sha256": hashes[0]}
+    for entries in ([{}, known, {}], [known, {}, known]):
+        assert downloads("mine", corpus(*entries))["x.tgz"]["sha256"] == hashes[0]
+    with pytest.raises(UserError, match="x.tgz has two hashes"):
+        downloads("mine", corpus({}, known, {"sha256": hashes[1]}))
+
+
 def test_a_file_is_called_as_in_its_address():
     assert file_name(as_file("https://a/b/c%20d.gz?x=1")) == "c d.gz"
 
@@ -92,6 +106,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     edit(folder, corpora__mine={"kind": "files", "base": "west", "languages": ["en", "de"], "splits": splits})
     output = snakemake(folder, "--dry-run", "results/corpora/mine/raw/dev.en", check=False)
     assert "MissingInputException" in output and "dev.en" in output
+
+
+def test_text_for_pre_training_is_cleared_of_dev_and_test_too(tmp_path):
+    folder = checkout(tmp_path)
+    splits = {split: [{"en": f"{split}.en", "de": f"{split}.de"}] for split in ("pretrain", *SPLITS)}
+    edit(folder, corpora__mine={"kind": "files", "base": "west", "languages": ["en", "de"], "splits": splits})
+    for split in splits:
+        (folder / f"{split}.en").write_text("one\n")
+    output = snakemake(folder, "--dry-run", "results/corpora/mine/monolingual/pretrain.en")
+    assert {f"results/corpora/mine/raw/{split}.en" for split in ("dev", "test")} <= set(re.findall(r"[^\s,]+", output))
 
 
 def example():

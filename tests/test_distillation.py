@@ -95,6 +95,15 @@ def test_shards_of_another_teacher_are_not_used(teacher, tmp_path, monkeypatch):
         assert Teacher.calls == calls
 
 
+def test_shards_of_another_version_of_the_code_are_not_used(teacher, tmp_path, monkeypatch):
+    source = encode(tmp_path / "raw", [[4, 9]] * 6)
+    monkeypatch.setattr(distillation, "encoded_writer", None)  # fails once the shards are there
+    for version, calls in (("one", 3), ("one", 3), ("two", 6)):
+        with pytest.raises(TypeError):
+            distil(teacher, source, tmp_path / "out", shard_sentences=2, code=version)
+        assert Teacher.calls == calls
+
+
 def test_a_translation_that_ran_into_its_limit_is_always_left_out(teacher, tmp_path, monkeypatch):
     def endless(self, sources):
         return [[7] * self.decoding.length_limit(len(source), 512) for source in sources]

@@ -75,14 +75,15 @@ def test_another_number_of_processes_is_another_run(corpus, tmp_path):
     assert losses(tmp_path / "one") != pytest.approx(losses(tmp_path / "two"), rel=1e-4)
 
 
-def test_a_failure_in_a_process_ends_all_with_its_one_message(corpus, tmp_path):
+def test_a_failure_in_a_process_ends_all_and_is_told(corpus, tmp_path):
     result = train(corpus, tmp_path / "run", processes=2, dev_reference=tmp_path / "missing")
     assert result.returncode == 2
     assert str(tmp_path / "missing") in result.stderr and "Traceback" not in result.stderr
 
 
 def test_processes_end_with_the_one_that_started_them_and_the_run_goes_on_to_bitwise_the_same_weights(corpus, tmp_path):
-    flags = {"processes": 2, "steps": 100, "validate_every": 50}
+    # Of the best weights, those of the checkpoint that it goes on from are gone before the end.
+    flags = {"processes": 2, "steps": 100, "validate_every": 5, "average": 1, "peak_lr": 0.01}
     assert train(corpus, tmp_path / "whole", **flags).returncode == 0
     out = tmp_path / "run"
     running = subprocess.Popen(command(corpus, out, **flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -202,6 +202,12 @@ def test_a_test_set_that_sacrebleu_cannot_get_is_one_message(tmp_path):
     refused(tmp_path, source, "sacrebleu cannot give its test set no-such-set in en-de")
 
 
+def test_a_test_set_that_does_not_come_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("xlmd.data.sources._PATIENCE", 0.01)
+    source = of_language({"sacrebleu": "wmt14/full", "pair": "en-de"}, "en")
+    refused(tmp_path, source, "sacrebleu cannot give its test set wmt14/full in en-de: not there after")
+
+
 @pytest.mark.parametrize(
     "part, source",
     [

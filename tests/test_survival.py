@@ -30,14 +30,15 @@ from xlmd.errors import UserError
 from xlmd.systems.transformer import Transformer, TransformerSettings
 from xlmd.systems.xlmd import XLMD, XLMDSettings
 
-# Runs `xlmd …`, and dies by SIGKILL just before the n-th file or folder with some text in its name gets its real name:
-# all has been written, nothing is in place.
+# Runs `xlmd …`, and dies by SIGKILL just before the n-th file or folder with some text in its name, or whose path ends
+# so, gets its real name: all has been written, nothing is in place.
 KILLED_BEFORE = """
 import os, signal, sys
 replace, left = os.replace, [int(sys.argv[2])]
 
 def killing(source, target):
-    left[0] -= sys.argv[1] in str(target)
+    name = str(target)
+    left[0] -= name.endswith(sys.argv[1]) or sys.argv[1] in os.path.basename(name)
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(source, target)
@@ -127,6 +128,20 @@ def test_a_download_killed_half_way_goes_on_where_it_was(slow, tmp_path):
     assert (tmp_path / "a").read_bytes() == Slow.DATA and slow.ranges[1] > 1_000_000
 
 
+def test_a_terminated_job_leaves_no_temporary_files(tmp_path):
+    pair = [write_text(tmp_path / language, sentences(300, seed)) for seed, language in enumerate(("en", "de"))]
+    os.mkfifo(tmp_path / "endless.de")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "xlmd.cli", "preprocess", "--source", pair[0], "--language", "en",
+         "--target", tmp_path / "endless.de", "--target-language", "de", "--out", tmp_path / "out"],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until(lambda: list(tmp_path.glob("out/.*.tmp")))
+    running.terminate()
+    assert running.wait(60) == 128 + signal.SIGTERM
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize("before", ["train.de", "train.raw.en", "train.json"])
 def test_tokenisation_killed_before_any_of_its_files_is_done_again(tmp_path, before):
     pair = [write_text(tmp_path / language, sentences(300, seed)) for seed, language in enumerate(("en", "de"))]
@@ -167,7 +182,9 @@ def test_training_killed_in_the_middle_of_a_write_ends_in_bitwise_the_same_weigh
     arguments = command(corpus, tmp_path / "run")[3:]
     killed_before(before, count, *arguments)
     assert not (tmp_path / "run/run.json").exists()
-    assert train(corpus, tmp_path / "run").returncode == 0
+    result = train(corpus, tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert ("continuing from the checkpoint" in result.stderr) == (before != "step-00000005")
     assert same(weights(tmp_path / "run"), weights(whole))
     assert (tmp_path / "run/curves.csv").read_text() == (whole / "curves.csv").read_text()
     assert not list((tmp_path / "run").glob("checkpoints*"))

@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -77,8 +79,9 @@ def run(folder, settings=SETTINGS, loss=reconstruct, **options):
     accelerator = make_accelerator(settings)
     trained = model()
     options.setdefault("validate", lambda m: {"bleu": m.lm_head.bias.sum().item()})
-    result = fit(trained, loss, Numbers(), settings, folder, accelerator=accelerator, **options)
-    return trained, result
+    results = []
+    fit(trained, loss, Numbers(), settings, folder, accelerator=accelerator, finish=results.append, **options)
+    return trained, results[0]
 
 
 def killed_at(step, loss=None):
@@ -129,6 +132,55 @@ def test_a_checkpoint_of_other_data_is_not_continued(tmp_path):
         run(tmp_path / "killed", loss=killed_at(13), identity={"inputs": "one"})
     continued = run(tmp_path / "killed", identity={"inputs": "another"})[0]
     assert equal(continued, run(tmp_path / "fresh")[0])
+
+
+def test_a_checkpoint_that_is_not_continued_is_kept_until_the_new_run_is_done(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, loss=killed_at(13), identity={"inputs": "one"})
+    for step in (1, 0):  # twice: the second kill finds no checkpoint of its own
+        with pytest.raises(Killed):
+            run(tmp_path, loss=killed_at(step), identity={"inputs": "another"})
+        assert (tmp_path / "checkpoints.old/step-00000012/state.pt").exists()
+    run(tmp_path, identity={"inputs": "another"})
+    assert not list(tmp_path.glob("checkpoints*"))
+
+
+def test_a_run_killed_after_its_last_step_repeats_only_the_steps_since_its_last_checkpoint(tmp_path):
+    whole, _ = run(tmp_path / "whole")
+
+    def killed(_):
+        raise Killed
+
+    accelerator = make_accelerator(SETTINGS)
+    validate = {"validate": lambda m: {"bleu": m.lm_head.bias.sum().item()}}
+    with pytest.raises(Killed):
+        fit(
+            model(), reconstruct, Numbers(), SETTINGS, tmp_path / "killed", accelerator=accelerator, finish=killed,
+            **validate,
+        )  # fmt: skip
+    calls = []
+    continued, _ = run(tmp_path / "killed", loss=lambda *arguments: calls.append(1) or reconstruct(*arguments))
+    assert len(calls) == 2 and equal(whole, continued)
+
+
+def test_half_of_a_checkpoint_is_none(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, loss=killed_at(13))
+    (tmp_path / "checkpoints/step-00000018").mkdir()
+    calls = []
+    run(tmp_path, loss=lambda *arguments: calls.append(1) or reconstruct(*arguments))
+    assert len(calls) == 8
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path):
+    holder = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    arguments = [sys.executable, "-c", holder, str(tmp_path / ".lock")]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match="another process trains into"):
+            run(tmp_path)
+        other.kill()
+    run(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named_and_not_executed(tmp_path):
@@ -232,6 +284,16 @@ def test_updates_left_out_before_a_kill_still_count(tmp_path):
         run(tmp_path, settings, killed_at(9, broken_at(3)))
     with pytest.raises(UserError, match="at step 8"):
         run(tmp_path, settings, broken_at(2))  # the second one after the checkpoint of step 6
+
+
+def test_a_run_goes_on_whose_first_update_after_a_checkpoint_is_left_out(tmp_path):
+    settings = replace(SETTINGS, skip_non_finite=1, checkpoint_every=4)
+    whole, _ = run(tmp_path / "whole", settings, broken_at(5))
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", settings, killed_at(5, broken_at(5)))
+    continued, _ = run(tmp_path / "killed", settings, broken_at(1))
+    assert equal(whole, continued)
+    assert (tmp_path / "whole/curves.csv").read_text() == (tmp_path / "killed/curves.csv").read_text()
 
 
 def test_accumulation_over_two_batches_is_one_step_with_both(tmp_path):

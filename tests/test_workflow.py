@@ -270,7 +270,9 @@ def test_editing_a_module_reruns_what_imports_it(copy, tmp_path):
     assert jobs() == {}
     module.touch()
     assert jobs() == {}
-    module.write_text(module.read_text() + "\n# edited\n")
+    module.write_text(module.read_text() + "\n# a comment\n")
+    assert jobs() == {}
+    module.write_text(module.read_text() + "\nEDITED = 1\n")
     assert {"train", "latency"} <= set(jobs()) and decoded(jobs())
     assert not {"train_tokenizer", "preprocess", "encode", "pretrain_mlm"} & set(jobs())
 

@@ -1,11 +1,14 @@
 """Weights and checkpoints of an unfinished run: written as a whole or not at all, and never executed."""
 
+import fcntl
 import hashlib
 import io
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 import torch
 from safetensors.torch import load_file, save
@@ -29,10 +32,23 @@ class Checkpoints:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
+        self._set_aside = folder.with_name(f"{folder.name}.old")
+        self._lock: IO | None = None
+
+    def lock(self) -> None:
+        """Keep other processes out until this one ends. Raises UserError if one is at work."""
+        path = self.folder.with_name(".lock")
+        try:
+            self._lock = path.open("a", encoding="utf-8")
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"another process trains into {path.parent}: wait for it, or end it") from error
+        except OSError as error:
+            raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
 
     @property
     def latest(self) -> Path | None:
-        return max(self.folder.glob("step-????????"), default=None)
+        return max((path.parent for path in self.folder.glob("step-????????/state.pt")), default=None)
 
     def load(self) -> dict | None:
         """The latest checkpoint's state, or None if there is none of these settings and data."""
@@ -49,7 +65,12 @@ class Checkpoints:
                 f"{path} is not a readable checkpoint ({error}); delete its folder to start anew"
             ) from error
         if state["fingerprint"] != self.fingerprint:
-            logger.warning("%s belongs to a run with other settings or data: starting anew", latest)
+            logger.warning(
+                "%s belongs to a run with other settings, data or code: starting anew; until this run is done it is "
+                "kept in %s",
+                latest,
+                self._set_aside,
+            )
             return None
         return state | {"model": weights}
 
@@ -75,8 +96,21 @@ class Checkpoints:
         with atomic_write(self.best(step), "wb") as handle:
             handle.write(save(model))
 
+    def start_anew(self) -> None:
+        """Set a checkpoint of another run aside, in the place of an older one; remove what led to none."""
+        if self.latest is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            shutil.rmtree(self._set_aside, ignore_errors=True)
+            os.replace(self.folder, self._set_aside)
+
     def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove everything, what was set aside too."""
+        shutil.rmtree(self._set_aside, ignore_errors=True)
+        if self.folder.exists():
+            # A kill in the middle must not leave half of a checkpoint under its own name.
+            os.replace(self.folder, self._set_aside)
+            shutil.rmtree(self._set_aside, ignore_errors=True)
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:

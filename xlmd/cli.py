@@ -9,7 +9,9 @@ import errno
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -210,6 +212,7 @@ def distil(argv: Sequence[str]) -> None:
         max_ratio={"type": float, "default": 3.0, "help": "largest ratio of the two sides' lengths"},
         threads={"type": int, "default": 1},
         device={"default": "auto", "choices": ["auto", "cpu"]},
+        code={"default": "", "help": "version of the code; shards made by another one are made anew"},
     )  # fmt: skip
     args = vars(parser.parse_args(argv))
     run(args.pop("model"), args.pop("source"), args.pop("out"), **args)
@@ -362,9 +365,11 @@ def resolve(argv: Sequence[str]) -> None:
 
 
 def translate(argv: Sequence[str]) -> None:
-    """Translate standard input, one sentence a line, with a trained run.
+    """Translate standard input, raw text with one sentence a line, with a trained run.
 
-    Further flags are the system's options of decoding. Example:
+    Further flags are the system's options of decoding: XLM-D --iterations --strategy --committed, CMLM --iterations
+    --length_beam, Transformer --beam --length_penalty. The tokenizer is found from the project's folder; elsewhere name
+    it. Example:
     echo "The doctor will treat the patient." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=2-s=2.0
     """
     from xlmd.translation import translate_text
@@ -410,6 +415,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for noisy in ("httpx", "transformers", "accelerate", "sacrebleu"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     argv = sys.argv[1:] if argv is None else argv
+    if threading.current_thread() is threading.main_thread():
+        # A scheduler's SIGTERM: end as an error does, so that temporary files go.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: xlmd VERB [flags]      xlmd VERB --help\n\nverbs, in the order in which the workflow runs them:")
         for name, verb in VERBS.items():

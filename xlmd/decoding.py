@@ -6,6 +6,7 @@ import torch
 
 from xlmd.masking import committed_per_block, decoding_block, rank_within_blocks
 from xlmd.model import XLMDForTranslation
+from xlmd.prediction import most_probable
 
 
 def collapse(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> list[list[int]]:
@@ -17,14 +18,6 @@ def collapse(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> list
     kept = (positions < lengths.unsqueeze(1)) & (alignment != blank)
     kept[:, 1:] &= alignment[:, 1:] != alignment[:, :-1]
     return [row[keep].tolist() for row, keep in zip(alignment.cpu(), kept.cpu(), strict=True)]
-
-
-def predict(model: XLMDForTranslation, refined: torch.Tensor, forbidden: Sequence[int]) -> tuple[torch.Tensor, ...]:
-    """The most probable token of every position and its log-probability, each (B, T), from refined: (B, T, d)."""
-    logits = model.logits(refined).float()
-    logits[..., list(forbidden)] = float("-inf")
-    best, tokens = logits.max(dim=-1)
-    return tokens, best - logits.logsumexp(dim=-1)
 
 
 @torch.inference_mode()
@@ -52,7 +45,7 @@ def iterative_refinement(
     settled = torch.zeros_like(alignment, dtype=torch.bool)
     confidence = torch.full(alignment.shape, float("-inf"), device=z.device)
     for iteration in range(1, iterations + 1):
-        tokens, log_probability = predict(model, model.refine(z, lengths, alignment), forbidden)
+        tokens, log_probability = most_probable(model.logits, model.refine(z, lengths, alignment), forbidden)
         if committed != "repredict":
             tokens = torch.where(settled, alignment, tokens)
         confidence = torch.where(settled, confidence, log_probability)

@@ -9,6 +9,7 @@ import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ def distil(
     threads: int = 1,
     device: str = "auto",
     shard_sentences: int = 1000,
+    code: str = "",
 ) -> dict:
     """Translate the training sources with the teacher and write the pairs worth learning from.
 
@@ -44,7 +46,7 @@ def distil(
     max_ratio: longer side over shorter. threads: batches decoded at once, one core each.
 
     Decodes in shards of `shard_sentences`, each kept in `out/.shards` as soon as it is done: a run that was killed
-    continues where it stopped, unless the teacher, the sources or the search have changed.
+    continues where it stopped, unless the teacher, the sources, the search or `code`, its version, have changed.
     Raises UserError if the teacher or the sources cannot be read, or no pair is left.
     """
     source, out = EncodedText(source), Path(out)
@@ -52,7 +54,13 @@ def distil(
     decoding = TransformerDecoding(beam, length_penalty, max_length_ratio=max_ratio)
     positions = read_json(Path(model_folder) / "config.json")["max_position_embeddings"]
     max_length = min(max_length, positions - 2)
-    shards = _decode(model_folder, source, out / ".shards", decoding, shard_sentences, threads, device)
+    plan = asdict(decoding) | {
+        "shard_sentences": shard_sentences,
+        "sources": _digest(source.ids, source.offsets),
+        "teacher": file_sha256(Path(model_folder) / "model.safetensors"),
+        "code": code,
+    }
+    shards = _decode(model_folder, source, out / ".shards", decoding, plan, threads, device)
 
     lengths = np.concatenate([np.diff(_read_shard(path)["offsets"]) for path in shards] or [np.zeros(0, np.int64)])
     left_out = _left_out(source.lengths, lengths, min_length, max_length, max_ratio)
@@ -67,7 +75,7 @@ def distil(
             targets.add(*_kept(shard["ids"], shard["offsets"], keep[first:last]))
     report = {
         "teacher": str(model_folder),
-        "teacher_sha256": file_sha256(Path(model_folder) / "model.safetensors"),
+        "teacher_sha256": plan["teacher"],
         "read": len(source),
         "kept": int(keep.sum()),
         "left_out": _first_reason_counts(left_out),
@@ -97,16 +105,12 @@ def _decode(
     source: EncodedText,
     folder: Path,
     decoding: TransformerDecoding,
-    size: int,
+    plan: dict[str, Any],
     threads: int,
     device: str,
 ) -> list[Path]:
-    """Files with the teacher's translations, `size` sentences each; those that are there already are not made again."""
-    plan = asdict(decoding) | {
-        "shard_sentences": size,
-        "sources": _digest(source.ids, source.offsets),
-        "teacher": file_sha256(Path(model_folder) / "model.safetensors"),
-    }
+    """Files with the teacher's translations, shard by shard; what is there of the same plan is not made again."""
+    size = plan["shard_sentences"]
     if folder.exists() and not ((folder / "plan.json").exists() and read_json(folder / "plan.json") == plan):
         shutil.rmtree(folder)
     write_json(folder / "plan.json", plan)

@@ -82,27 +82,6 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path} is not valid JSON: {error}") from error
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 text file without their line ends (only "\\n" and "\\r\\n" end a line).
-
-    Raises UserError naming the file, and the line number of the first invalid UTF-8 byte.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    lines = data.split(b"\n")
-    if lines and lines[-1] == b"":
-        lines.pop()
-    decoded = []
-    for number, line in enumerate(lines, 1):
-        try:
-            decoded.append(line.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}, line {number}: invalid UTF-8 at byte {error.start}") from error
-    return decoded
-
-
 def write_lines(path: str | Path, lines: Iterator[str] | list[str]) -> None:
     """Write one line each, atomically."""
     with atomic_write(path) as handle:

@@ -19,9 +19,7 @@ from torch.nn import functional as F
 from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
 from xlmd.masking import inside, rank_within_blocks
-
-# Rows of the largest table of logits in decoding: it bounds memory where vocabulary and length beam are large.
-_ROWS_OF_LOGITS = 4096
+from xlmd.prediction import most_probable
 
 
 class CMLMConfig(MarianConfig):
@@ -113,23 +111,6 @@ def least_probable(log_probability: torch.Tensor, lengths: torch.Tensor, count: 
     return rank_within_blocks(-log_probability, lengths, log_probability.shape[1]) < count.unsqueeze(1)
 
 
-def predict(
-    model: CMLMForTranslation, hidden: torch.Tensor, forbidden: Sequence[int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The most probable tokens, (N,) int64, and their log-probabilities, (N,) float32, from states (N, d).
-
-    forbidden: token ids never predicted.
-    """
-    tokens, log_probability = [], []
-    for rows in hidden.split(_ROWS_OF_LOGITS):
-        logits = model.logits(rows).float()
-        logits[:, list(forbidden)] = float("-inf")
-        best, token = logits.max(dim=-1)
-        tokens.append(token)
-        log_probability.append(best - logits.logsumexp(dim=-1))
-    return torch.cat(tokens), torch.cat(log_probability)
-
-
 @torch.inference_mode()
 def mask_predict(
     model: CMLMForTranslation,
@@ -162,7 +143,7 @@ def mask_predict(
             masked = least_probable(log_probability, lengths, masked_count(lengths, iteration, iterations))
         shown = tokens.masked_fill(masked, model.config.mask_token_id)
         hidden = model.decode(shown, visible, encoded, source_mask)
-        tokens[masked], log_probability[masked] = predict(model, hidden[masked], forbidden)
+        tokens[masked], log_probability[masked] = most_probable(model.logits, hidden[masked], forbidden)
 
     score = (log_probability.sum(dim=1) / lengths).view(-1, beam)  # padding adds 0
     best = score.argmax(dim=1) + beam * torch.arange(len(score), device=source.device)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from xlmd.data.encoded import EncodedText
+from xlmd.data.encoded import EncodedText, encoded_paths
 from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
@@ -42,12 +42,11 @@ def masked_lm_loss(
     model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Eq. 1: cross entropy at the masked positions, whose logits alone are computed."""
-    mlm = getattr(model, "module", model)
-    hidden = mlm.roberta(
+    hidden = model.roberta(
         batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=batch["position_ids"]
     ).last_hidden_state
     masked = batch["labels"] >= 0
-    logits = mlm.lm_head(hidden[masked])  # (masked, V)
+    logits = model.lm_head(hidden[masked])  # (masked, V)
     labels = batch["labels"][masked]
     accuracy = (logits.argmax(-1) == labels).float().mean()
     return torch.nn.functional.cross_entropy(logits.float(), labels), {"accuracy": float(accuracy)}
@@ -73,7 +72,10 @@ def pretrain(
     accelerator = make_accelerator(trainer)
     record = start_record(
         {"settings": asdict(settings), "trainer": asdict(trainer), "tokenizer": tokenizer},
-        [*(f"{prefix}.ids.npy" for prefix in texts.values()), *([tokenizer] if Path(tokenizer).is_dir() else [])],
+        [
+            *(path for prefix in texts.values() for path in encoded_paths(prefix)),
+            *([tokenizer] if Path(tokenizer).is_dir() else []),
+        ],
         seed=trainer.seed,
         threads=trainer.threads,
         gpu=gpu_name(accelerator),
@@ -121,7 +123,7 @@ def pretrain(
             "dev_accuracy": sum(figures["accuracy"] for _, figures in results) / len(results),
         }
 
-    result = fit(
+    fit(
         model,
         masked_lm_loss,
         stream(
@@ -138,6 +140,5 @@ def pretrain(
         best_by="dev_accuracy",
         identity={"settings": asdict(settings), "inputs": record["inputs"], "code": code},
         description="masked language model",
+        finish=lambda result: finish(record, folder / "run.json", result=result),
     )
-    if accelerator.is_main_process:
-        finish(record, folder / "run.json", result=result)

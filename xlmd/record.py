@@ -35,14 +35,15 @@ def environment(threads: int | None = None, gpu: str | None = None) -> dict[str,
 def git_state() -> dict[str, Any] | None:
     """Commit and dirty flag of the checkout that holds this package or the working directory, null if there is none.
 
-    dirty: whether any file that git does not ignore differs from the commit.
+    dirty: whether any file that git does not ignore differs from the commit, null if git could not tell in time.
     """
     for folder in (Path(xlmd.__file__).parent, Path.cwd()):
         root = _git(folder, "rev-parse", "--show-toplevel")
         # A checkout of something else around an installed package says nothing about this project's sources.
         if root and (Path(root) / "xlmd" / "reporting" / "provenance.py").is_file():
             commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-            return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))} if commit else None
+            changes = _git(folder, "status", "--porcelain")
+            return {"commit": commit, "dirty": None if changes is None else bool(changes)} if commit else None
     return None
 
 

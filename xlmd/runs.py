@@ -10,10 +10,11 @@ import sacrebleu
 import torch
 
 from xlmd.data.batching import BatchStream, ParallelText, length_sorted_batches
-from xlmd.data.encoded import EncodedText, decode_ids
+from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
+from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
-from xlmd.files import read_json, read_lines
+from xlmd.files import read_json
 from xlmd.options import from_mapping, option, required
 from xlmd.record import finish, start_record
 from xlmd.systems import System, find_system
@@ -93,7 +94,8 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
             f"{files.dev_reference} has {len(references)} lines but {files.dev_source} {len(dev)} sentences"
         )
     kept, dropped = usable_pairs(system, source, target)
-    inputs = [f"{prefix}.ids.npy" for prefix in (files.source, files.target, files.dev_source)] + [files.dev_reference]
+    prefixes = files.source, files.target, files.dev_source
+    inputs = [*(path for prefix in prefixes for path in encoded_paths(prefix)), files.dev_reference]
     named = [files.tokenizer, *(getattr(system_settings, name) for name in system.pretrained)]
     inputs += [path for path in named if Path(path).is_dir()]  # a hub's name stands for itself
     settings = {"system": system_name, "settings": asdict(system_settings), "trainer": asdict(trainer)}
@@ -124,7 +126,17 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         hypotheses = [decode_ids(tokenizer, sentence) for sentence in ids]
         return {"bleu": sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score}
 
-    result = fit(
+    def finished(result: dict[str, Any]) -> None:
+        finish(
+            record,
+            out / "run.json",
+            description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
+            data={"pairs": len(source), "used": len(kept) - stream.left_out, "left_out": dropped | longer},
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            result=result,
+        )
+
+    fit(
         model,
         system.loss,
         stream,
@@ -134,16 +146,8 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         validate=validate,
         identity={"settings": asdict(system_settings), "inputs": record["inputs"], "code": files.code},
         description=f"{system_name} {out.parent.name}/{out.name}",
+        finish=finished,
     )
-    if accelerator.is_main_process:
-        finish(
-            record,
-            out / "run.json",
-            description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
-            data={"pairs": len(source), "used": len(kept) - stream.left_out, "left_out": dropped | longer},
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            result=result,
-        )
 
 
 def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:

@@ -144,22 +144,26 @@ def fit(
     best_by: str = "bleu",
     identity: dict | None = None,
     description: str = "training",
-) -> dict[str, Any]:
+    finish: Callable[[dict[str, Any]], object] = lambda result: None,
+) -> None:
     """Train `model` in place, average its best checkpoints and save it to folder/model in transformers' format.
 
     loss(model, batch, progress, generator) → (scalar, figures to log). validate(model) → figures, of which `best_by`
     ranks checkpoints, higher is better. folder: where curves.csv, model/ and, until the end, checkpoints/ go. identity:
     what else besides the settings makes this run itself (its data's hashes): a checkpoint of another identity is not
     continued. Batch k of an update draws its masks and its dropout from a seed of its own, so that N processes do what
-    one does that accumulates N times as many batches. Returns {"steps", "final_loss", "skipped", "best": [{"step",
-    best_by}, …]}; of several processes, the first one writes, and it alone knows the best checkpoints.
-    Raises UserError, naming step, sentences and last checkpoint, if the loss or its gradient is not finite more often
-    than `skip_non_finite` allows.
+    one does that accumulates N times as many batches; the first one writes, and it alone has the averaged weights.
+    finish: called by it with {"steps", "final_loss", "skipped", "best": [{"step", best_by}, …]} once the model is
+    saved; the last checkpoint goes only then. Raises UserError if another process trains into the folder, and, naming
+    step, sentences and last checkpoint, if the loss or its gradient is not finite more often than `skip_non_finite`
+    allows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     main, device = accelerator.is_main_process, accelerator.device
     decisive = {name: value for name, value in asdict(settings).items() if name not in _INDIFFERENT}
     checkpoints = Checkpoints(folder / "checkpoints", fingerprint(decisive | {"identity": identity}))
+    if main:
+        checkpoints.lock()
     generator = torch.Generator()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
@@ -174,20 +178,20 @@ def fit(
     state = checkpoints.load()
     wait_for_all()
     step, best, running, counted, skipped = 0, [], 0.0, 0, 0
+    figures: dict[str, float] = {}  # of the last update that was made
     if state:
         load_weights(model, state["model"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         stream.load_state_dict(state["stream"])
-        step, best, running, counted, skipped = (
-            state[name] for name in ("step", "best", "running", "counted", "skipped")
+        step, best, running, counted, skipped, figures = (
+            state[name] for name in ("step", "best", "running", "counted", "skipped", "figures")
         )
         logger.info("continuing from the checkpoint of step %d", step)
     elif main:
-        checkpoints.clear()
+        checkpoints.start_anew()
     curves = Curves(folder / "curves.csv", state["curves"] if state else []) if main else None
     del state  # its tensors have been copied
-    mean_loss = None
     batches = iter(stream)
     bar = progress_bar(total=settings.steps, initial=step, desc=description, unit="step", disable=not main)
     share = settings.accumulation * settings.processes
@@ -210,8 +214,8 @@ def fit(
         update_loss = float(total)
         if math.isfinite(update_loss) and math.isfinite(norm):
             optimiser.step()
-            mean_loss, last_norm, figures = update_loss, norm, own_figures
-            running, counted = running + mean_loss, counted + 1
+            figures = {"loss": update_loss, "gradient_norm": norm, **own_figures}
+            running, counted = running + update_loss, counted + 1
         else:
             skipped += 1
             report = (
@@ -227,7 +231,7 @@ def fit(
         bar.update()
         last = step == settings.steps
         if main and counted and (step % settings.log_every == 0 or last):
-            row = {"loss": running / counted, "lr": schedule.get_last_lr()[0], "gradient_norm": last_norm, **figures}
+            row = figures | {"loss": running / counted, "lr": schedule.get_last_lr()[0]}
             bar.set_postfix(
                 refresh=False, loss=f"{row['loss']:.3f}", **({best_by: f"{best[0][0]:.2f}"} if best else {})
             )
@@ -251,6 +255,7 @@ def fit(
                     "running": running,
                     "counted": counted,
                     "skipped": skipped,
+                    "figures": figures,
                     "curves": curves.rows,
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
@@ -258,19 +263,15 @@ def fit(
                 },
             )
     bar.close()
-    if best:
-        load_weights(model, average_weights([checkpoints.best(number) for _, number in best]))
     model.eval()
     if main:
+        if best:
+            load_weights(model, average_weights([checkpoints.best(number) for _, number in best]))
         with atomic_folder(folder / "model") as saved:
             model.save_pretrained(saved)
+        ranked = [{"step": number, best_by: value} for value, number in best]
+        finish({"steps": step, "final_loss": figures.get("loss"), "skipped": skipped, "best": ranked})
         checkpoints.clear()
-    return {
-        "steps": step,
-        "final_loss": mean_loss,
-        "skipped": skipped,
-        "best": [{"step": number, best_by: value} for value, number in best],
-    }
 
 
 def _seed(generator: torch.Generator, *where: int) -> None:

@@ -67,11 +67,10 @@ def ctc_objective(
 ) -> torch.Tensor:
     """Line 10: −log P(y | x, ā), the constrained CTC loss; without `observed` the plain one of Eq. 3.
 
-    alignment: (B, T) input ids (None: all <mask>); observed: (B, T), −1 = free. `model` may be wrapped (DDP).
+    alignment: (B, T) input ids (None: all <mask>); observed: (B, T), −1 = free.
     """
-    decorated = getattr(model, "module", model)
     hidden, lengths = model(source, source_lengths, alignment)
-    head = decorated.lm_head.decoder
+    head = model.lm_head.decoder
     return linear_ctc_loss(
         hidden,
         head.weight,
@@ -79,7 +78,7 @@ def ctc_objective(
         lengths,
         target_lengths,
         bias=head.bias,
-        blank=decorated.config.blank_token_id,
+        blank=model.config.blank_token_id,
         reduction=reduction,
         zero_infinity=zero_infinity,
         observed=observed,
@@ -103,9 +102,8 @@ def algorithm1(
     **objective: object,
 ) -> torch.Tensor:
     """The loss of one update of Algorithm 1, a scalar. objective: further options of `ctc_objective`."""
-    decorated = getattr(model, "module", model)
-    config = decorated.config
-    a = best_alignment(decorated, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
+    config = model.config
+    a = best_alignment(model, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
     # Not the lengths of a: that of an infeasible pair is −1 throughout.
     mask = block_mask(upsampled_lengths(source_lengths, config.upsampling_ratio), block, generator, count_per)
     shown, observed = masked_alignment(

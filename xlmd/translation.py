@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from xlmd.data.encoded import EncodedText, decode_ids
+from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
 from xlmd.data.preprocess import detokenize, tokenize_lines
+from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
 from xlmd.evaluation.latency import measure
-from xlmd.files import file_sha256, read_json, read_lines, write_json, write_lines
+from xlmd.files import file_sha256, read_json, write_json, write_lines
 from xlmd.record import hardware
 from xlmd.runs import load_run, translate_all
 from xlmd.systems import System, find_system
@@ -89,7 +90,8 @@ def decode(
     says what they are. A decoding already made from the same run, source, options and `code` is left as it is.
     """
     torch.set_num_threads(threads)
-    inputs = {"run": file_sha256(f"{run}/run.json"), "source": file_sha256(f"{source}.ids.npy"), "code": code}
+    sources_sha256 = [file_sha256(path) for path in encoded_paths(source)]
+    inputs = {"run": file_sha256(f"{run}/run.json"), "source": sources_sha256, "code": code}
     translator = None
     for name in names:
         if "engine" in parse_decoding(name):

@@ -209,11 +209,13 @@ def of_kind(kind):
 
 
 def held_out(corpus, split, *languages):
-    """What training text must not hold: the raw dev and test sets."""
+    """What training text must not hold: the raw dev and test sets. A phrasebook's splits are disjoint already."""
+    files = config["corpora"][corpus]["kind"] == "files"
+    training = split == "train" or (split == "pretrain" and files)
     folder = f"{R}/corpora/{corpus}/raw"
     return [
         f"{folder}/{other}.{language}"
-        for other in (("dev", "test") if split == "train" else ())
+        for other in (("dev", "test") if training else ())
         for language in languages
     ]
 

@@ -32,4 +32,4 @@ rule distill:
         code=code_version("distil"),
     shell:
         "xlmd distil --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
-        " --threads {threads} 2>&1 | tee {log}"
+        " --threads {threads} --code {params.code} 2>&1 | tee {log}"

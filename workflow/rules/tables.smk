@@ -117,7 +117,13 @@ rule audit:
             {
                 LAYOUT.text(point.direction, split, side)
                 for point in points(config, *CLAIM_TABLES)
-                for split, side in (("test", 0), ("test", 1), ("train", 0))
+                for split, side in (("test", 0), ("test", 1))
+            }
+        ),
+        counts=sorted(
+            {
+                LAYOUT.counts(point.direction, "train")
+                for point in points(config, *CLAIM_TABLES)
             }
         ),
         config=f"{R}/config.yaml",
@@ -134,8 +140,7 @@ rule audit:
         "../envs/xlmd.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("audit"),
     params:
         paper=lambda w, input: Path(input.paper[0]).parent,
         tables=CLAIM_TABLES,

@@ -15,7 +15,7 @@ from xlmd.errors import UserError
 from xlmd.files import atomic_write
 from xlmd.progress import progress
 
-__all__ = ["EncodedText", "decode_ids", "encode", "encoded_writer"]
+__all__ = ["EncodedText", "decode_ids", "encode", "encoded_paths", "encoded_writer"]
 
 _CHUNK_LINES = 20_000
 _CHUNK_SENTENCES = 1_000_000
@@ -42,7 +42,7 @@ def encode(text: str | Path, tokenizer_folder: str | Path, out_prefix: str | Pat
 @contextmanager
 def encoded_writer(prefix: str | Path) -> Iterator["EncodedWriter"]:
     """Write encoded text piece by piece; on any exception nothing stays, and what was there under `prefix` is gone."""
-    ids_path, offsets_path = _paths(prefix)
+    ids_path, offsets_path = encoded_paths(prefix)
     offsets_path.unlink(missing_ok=True)
     with atomic_write(offsets_path, "wb") as offsets_file, atomic_write(ids_path, "wb") as ids_file:
         writer = EncodedWriter(ids_file, offsets_file)
@@ -79,7 +79,7 @@ class EncodedText:
 
     def __init__(self, prefix: str | Path) -> None:
         self.prefix = Path(prefix)
-        ids_path, offsets_path = _paths(prefix)
+        ids_path, offsets_path = encoded_paths(prefix)
         self.ids, self.offsets = _open(ids_path, np.int32), _open(offsets_path, np.int64)
         if len(self.offsets) == 0 or self.offsets[0] != 0 or self.offsets[-1] != len(self.ids):
             raise UserError(f"{offsets_path} does not fit {ids_path}: encode the text again")
@@ -151,7 +151,8 @@ class _GrowingArray:
         np.lib.format.write_array_header_1_0(self.handle, fields)
 
 
-def _paths(prefix: str | Path) -> tuple[Path, Path]:
+def encoded_paths(prefix: str | Path) -> tuple[Path, Path]:
+    """The two files of an encoded text: ids, offsets."""
     return Path(f"{prefix}.ids.npy"), Path(f"{prefix}.offsets.npy")
 
 

@@ -31,6 +31,7 @@ from xlmd.progress import progress
 MAX_RATIO = 100
 ALWAYS_ALLOWED_BYTES = 10_000_000
 _LONGEST_HEADER = 100_000
+_PATIENCE = 1800  # seconds
 
 _SEGMENT = re.compile("<seg[^>]*>(.*)</seg>")
 _PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -51,14 +52,23 @@ def sources_of(corpus: dict[str, Any], split: str, language: str) -> list[dict[s
 def downloads(name: str, corpus: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """{file name: {url, sha256, …}} of what a corpus of the configuration needs from elsewhere.
 
-    A file is called as in its address. Raises UserError if two addresses end in one name.
+    A file is called as in its address; a sha256 given once for an address holds wherever it stands. Raises UserError if
+    two addresses end in one name, or one has two hashes.
     """
     found: dict[str, dict[str, Any]] = {}
     for split, parts in corpus["splits"].items():
         for part in parts:
             for file in (as_file(entry) for key, entry in part.items() if key == "file" or key in corpus["languages"]):
-                if "url" in file and found.setdefault(file_name(file), file)["url"] != file["url"]:
-                    raise UserError(f"config, at corpora.{name}.splits.{split}: two files are called {file_name(file)}")
+                if "url" not in file:
+                    continue
+                known = found.setdefault(file_name(file), file)
+                where = f"config, at corpora.{name}.splits.{split}"
+                if known["url"] != file["url"]:
+                    raise UserError(f"{where}: two files are called {file_name(file)}")
+                hashes = {entry["sha256"] for entry in (known, file) if entry.get("sha256")}
+                if len(hashes) > 1:
+                    raise UserError(f"{where}: {file['url']} has two hashes, {' and '.join(sorted(hashes))}")
+                found[file_name(file)] = known if known.get("sha256") else file
     return found
 
 
@@ -183,10 +193,14 @@ def _test_set(name: str, pair: str, side: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as own:
         environment = {"SACREBLEU": own} | os.environ
         command = [sys.executable, "-m", "sacrebleu", "-t", name, "-l", pair, "--echo", ("src", "ref")[side]]
-        result = subprocess.run(command, env=environment, capture_output=True)
+        failed = f"sacrebleu cannot give its test set {name} in {pair}"
+        try:
+            result = subprocess.run(command, env=environment, capture_output=True, timeout=_PATIENCE)
+        except subprocess.TimeoutExpired as error:  # it waits for ever for a server that sends nothing
+            raise UserError(f"{failed}: not there after {_PATIENCE / 60:g} minutes") from error
         if result.returncode:
             reason = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise UserError(f"sacrebleu cannot give its test set {name} in {pair}: {''.join(reason)}")
+            raise UserError(f"{failed}: {''.join(reason)}")
         yield from lines_of(io.BytesIO(result.stdout), f"sacrebleu's {name}")
 
 

@@ -38,6 +38,11 @@ def lines_of(handle: IO[bytes], name: str) -> Iterator[str]:
             raise UserError(f"{name}, line {number}: invalid UTF-8 at byte {error.start}") from error
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """All of them, of a file that fits into memory."""
+    return list(stream_lines(path))
+
+
 def parallel_lines(first: str | Path, second: str | Path) -> Iterator[tuple[str, str]]:
     """Line by line what two files of parallel text hold.
 

@@ -9,8 +9,9 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 
 from xlmd.data.preprocess import Tokenization, detokenize
+from xlmd.data.text import read_lines
 from xlmd.errors import UserError
-from xlmd.files import read_lines, write_json
+from xlmd.files import write_json
 
 # sacreBLEU's tokenizer for text of a language whose words 13a cannot find.
 TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh", "km": "char", "lo": "char", "my": "char", "th": "char"}

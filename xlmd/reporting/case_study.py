@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
+from xlmd.data.text import read_lines
 from xlmd.errors import UserError
-from xlmd.files import read_lines
 from xlmd.grid import OURS, Cell
 from xlmd.layout import Layout
 from xlmd.reporting.paper import title

@@ -24,8 +24,9 @@ import numpy as np
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
 
+from xlmd.data.text import read_lines
 from xlmd.evaluation.bleu import length_buckets
-from xlmd.files import read_lines
+from xlmd.files import read_json
 from xlmd.grid import BASELINE, OURS, RIVAL, TIMED_IN, Cell, cells
 from xlmd.layout import Layout
 from xlmd.reporting.results import Result, Results
@@ -497,7 +498,7 @@ def small_corpora_gain_more(evidence: Evidence) -> Iterator[Comparison]:
             lambda cell, r: cell.column if r.point.system == BASELINE else None,
         )
     }
-    sizes = {direction: len(read_lines(evidence.layout.text(direction, "train", 0))) for direction in gains}
+    sizes = {direction: read_json(evidence.layout.counts(direction, "train"))["kept"] for direction in gains}
     if sizes and max(sizes.values()) >= 10 * min(sizes.values()):
         small, large = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
         text = f"gain over the Transformer on {small} ({sizes[small]:,} pairs) above that on {large} ({sizes[large]:,})"

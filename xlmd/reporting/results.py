@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xlmd.data.text import read_lines
 from xlmd.errors import UserError
-from xlmd.files import read_json, read_lines
+from xlmd.files import read_json
 from xlmd.grid import BASELINE, OURS, RIVAL, Point
 
 PAPER_LAYERS = 12

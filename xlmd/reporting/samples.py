@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from xlmd.configuration import read_config
-from xlmd.files import atomic_write, read_lines
+from xlmd.data.text import read_lines
+from xlmd.files import atomic_write
 from xlmd.grid import points
 from xlmd.layout import Layout
 from xlmd.reporting.results import Results

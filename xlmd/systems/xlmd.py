@@ -149,8 +149,7 @@ class XLMD(System):
                 score_observed=settings.score_observed,
                 **common,
             )
-        sigma = getattr(model, "module", model).latent_transform.sigma
-        return loss, {"sigma": float(sigma.detach())}
+        return loss, {"sigma": float(model.latent_transform.sigma.detach())}
 
     def translate(
         self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
