@@ -305,10 +305,10 @@ def test_the_length_beam_takes_the_candidate_of_the_highest_mean_probability(ran
     # candidate by candidate; the sums would choose length 3, the means choose length 6
     given = torch.tensor([-1.0] * 3 + [-0.9] * 5 + [-0.8] * 6)
 
-    def predict(model, hidden, forbidden):
+    def most_probable(logits, hidden, forbidden):
         return torch.full((len(hidden),), 9), given[: len(hidden)]
 
-    monkeypatch.setattr(decoder, "predict", predict)
+    monkeypatch.setattr(decoder, "most_probable", most_probable)
     for beam, expected in ((1, 3), (2, 5), (3, 6)):
         tokens, chosen = mask_predict(model, source, inside(lengths), iterations=1, length_beam=beam)
         assert chosen.tolist() == [expected] and tokens[0, :expected].tolist() == [9] * expected
