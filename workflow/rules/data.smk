@@ -77,7 +77,7 @@ rule gather:
     wildcard_constraints:
         corpus=of_kind("files"),
     priority: 20
-    retries: 2 # sacrebleu's sets come from elsewhere
+    retries: 2  # sacrebleu's sets come from elsewhere
     conda:
         "../envs/xlmd.yaml"
     threads: 1
