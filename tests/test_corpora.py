@@ -112,8 +112,12 @@ def test_text_for_pre_training_is_cleared_of_dev_and_test_too(tmp_path):
     folder = checkout(tmp_path)
     splits = {split: [{"en": f"{split}.en", "de": f"{split}.de"}] for split in ("pretrain", *SPLITS)}
     edit(folder, corpora__mine={"kind": "files", "base": "west", "languages": ["en", "de"], "splits": splits})
-    for split in splits:
-        (folder / f"{split}.en").write_text("one\n")
+    splits["pretrain"][0]["fr"] = "pretrain.fr"
+    languages = ["en", "de", "fr"]
+    edit(folder, corpora__mine={"kind": "files", "base": "west", "languages": languages, "splits": splits})
+    for name in [f"{split}.en" for split in splits] + ["pretrain.fr"]:
+        (folder / name).write_text("one\n")
+    snakemake(folder, "--dry-run", "results/corpora/mine/monolingual/pretrain.fr")
     output = snakemake(folder, "--dry-run", "results/corpora/mine/monolingual/pretrain.en")
     assert {f"results/corpora/mine/raw/{split}.en" for split in ("dev", "test")} <= set(re.findall(r"[^\s,]+", output))
 

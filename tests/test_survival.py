@@ -142,6 +142,38 @@ def test_a_terminated_job_leaves_no_temporary_files(tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
+# Of two processes that tokenise one dies while the other is at work, with more to tell than a pipe holds.
+ONE_IS_KILLED = """
+import os, signal, sys, time
+from xlmd.cli import main
+from xlmd.data import preprocess
+
+def tokenized(line, *_):
+    try:
+        os.close(os.open(sys.argv[1], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        time.sleep(0.05)
+        return line * 10_000
+    time.sleep(1.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+preprocess._CHUNK_LINES, preprocess._tokenized = 10, tokenized
+main(sys.argv[2:])
+"""
+
+
+def test_a_tokenising_process_that_is_killed_ends_the_command_with_its_message(tmp_path):
+    pair = [write_text(tmp_path / language, sentences(300, seed)) for seed, language in enumerate(("en", "de"))]
+    arguments = [
+        "preprocess", "--source", pair[0], "--language", "en", "--target", pair[1], "--target-language", "de",
+        "--processes", "2", "--out", tmp_path / "out",
+    ]  # fmt: skip
+    script = [sys.executable, "-c", ONE_IS_KILLED, tmp_path / "first", *arguments]
+    result = subprocess.run(list(map(str, script)), capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2 and "a process that tokenised was killed" in result.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize("before", ["train.de", "train.raw.en", "train.json"])
 def test_tokenisation_killed_before_any_of_its_files_is_done_again(tmp_path, before):
     pair = [write_text(tmp_path / language, sentences(300, seed)) for seed, language in enumerate(("en", "de"))]

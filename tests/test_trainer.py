@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -140,9 +142,29 @@ def test_a_checkpoint_that_is_not_continued_is_kept_until_the_new_run_is_done(tm
     for step in (1, 0):  # twice: the second kill finds no checkpoint of its own
         with pytest.raises(Killed):
             run(tmp_path, loss=killed_at(step), identity={"inputs": "another"})
-        assert (tmp_path / "checkpoints.old/step-00000012/state.pt").exists()
-    run(tmp_path, identity={"inputs": "another"})
+        (kept,) = tmp_path.glob("checkpoints.*/step-00000012/state.pt")
+    os.replace(kept.parent.parent, tmp_path / "checkpoints")
+    calls = []
+    run(tmp_path, loss=lambda *batch: calls.append(1) or reconstruct(*batch), identity={"inputs": "one"})
+    assert len(calls) == 8 and not list(tmp_path.glob("checkpoints*"))
+
+
+def test_checkpoints_of_several_other_runs_are_kept_and_go_with_the_end(tmp_path):
+    for name in ("one", "two", "three"):
+        with pytest.raises(Killed):
+            run(tmp_path, loss=killed_at(13), identity={"inputs": name})
+    assert len(list(tmp_path.glob("checkpoints.*/step-00000012/state.pt"))) == 2
+    run(tmp_path, identity={"inputs": "four"})
     assert not list(tmp_path.glob("checkpoints*"))
+
+
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", no_locks)
+    run(tmp_path)
+    assert "this file system has no locks" in caplog.text
 
 
 def test_a_run_killed_after_its_last_step_repeats_only_the_steps_since_its_last_checkpoint(tmp_path):

@@ -1,5 +1,6 @@
 """Weights and checkpoints of an unfinished run: written as a whole or not at all, and never executed."""
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -7,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +34,7 @@ class Checkpoints:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
-        self._set_aside = folder.with_name(f"{folder.name}.old")
+        self._others: Path | None = None  # where a checkpoint of another run goes
         self._lock: IO | None = None
 
     def lock(self) -> None:
@@ -40,11 +42,14 @@ class Checkpoints:
         path = self.folder.with_name(".lock")
         try:
             self._lock = path.open("a", encoding="utf-8")
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"another process trains into {path.parent}: wait for it, or end it") from error
         except OSError as error:
-            raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise UserError(f"another process trains into {path.parent}: wait for it, or end it") from error
+            logger.warning("%s: this file system has no locks (%s); see that no other job trains here", path, error)
 
     @property
     def latest(self) -> Path | None:
@@ -65,11 +70,12 @@ class Checkpoints:
                 f"{path} is not a readable checkpoint ({error}); delete its folder to start anew"
             ) from error
         if state["fingerprint"] != self.fingerprint:
+            self._others = self.folder.with_name(f"{self.folder.name}.{state['fingerprint'][:8]}")
             logger.warning(
-                "%s belongs to a run with other settings, data or code: starting anew; until this run is done it is "
-                "kept in %s",
+                "%s belongs to a run with other settings, data or code: starting anew. Until this run is done it is "
+                "kept in %s; to go on with it, restore what it belongs to and move it back",
                 latest,
-                self._set_aside,
+                self._others,
             )
             return None
         return state | {"model": weights}
@@ -97,20 +103,22 @@ class Checkpoints:
             handle.write(save(model))
 
     def start_anew(self) -> None:
-        """Set a checkpoint of another run aside, in the place of an older one; remove what led to none."""
-        if self.latest is None:
+        """Set the checkpoint of another run aside, which `load` found; remove what led to none."""
+        if self._others is None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            shutil.rmtree(self._set_aside, ignore_errors=True)
-            os.replace(self.folder, self._set_aside)
+            return
+        shutil.rmtree(self._others, ignore_errors=True)
+        try:
+            os.replace(self.folder, self._others)
+        except OSError as error:
+            raise UserError(f"cannot move {self.folder} to {self._others}: {error.strerror or error}") from error
 
     def clear(self) -> None:
         """Remove everything, what was set aside too."""
-        shutil.rmtree(self._set_aside, ignore_errors=True)
-        if self.folder.exists():
-            # A kill in the middle must not leave half of a checkpoint under its own name.
-            os.replace(self.folder, self._set_aside)
-            shutil.rmtree(self._set_aside, ignore_errors=True)
+        with suppress(OSError):  # a kill in the middle must not leave half of a checkpoint under its own name
+            os.replace(self.folder, self.folder.with_name(f"{self.folder.name}.done"))
+        for path in (self.folder, *self.folder.parent.glob(f"{self.folder.name}.*")):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:

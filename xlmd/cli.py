@@ -406,8 +406,9 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, err
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. A UserError ends with its message and exit status 2."""
-    # Of several processes of a run the first one speaks; the others report what goes wrong.
-    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR
+    # Of several processes of a run the first one writes and speaks; the others report what goes wrong.
+    first = os.environ.get("RANK", "0") == "0"
+    level = logging.INFO if first else logging.ERROR
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
     # The libraries' own reports of how they load a model would drown ours; they read this when they are imported.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -415,7 +416,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for noisy in ("httpx", "transformers", "accelerate", "sacrebleu"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     argv = sys.argv[1:] if argv is None else argv
-    if threading.current_thread() is threading.main_thread():
+    if first and threading.current_thread() is threading.main_thread():
         # A scheduler's SIGTERM: end as an error does, so that temporary files go.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not argv or argv[0] in ("-h", "--help"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from xlmd.configuration import check_config, read_definitions, resolve_corpora
-from xlmd.data.sources import downloads, located, sources_of
+from xlmd.data.sources import downloads, has_language, located, sources_of
 from xlmd.errors import UserError
 from xlmd.grid import AUDITED, TABLES, TIMED_IN, points, spell, timed
 from xlmd.layout import TEACHER, Layout, direction_of, system_of
@@ -210,13 +210,19 @@ def of_kind(kind):
 
 def held_out(corpus, split, *languages):
     """What training text must not hold: the raw dev and test sets. A phrasebook's splits are disjoint already."""
-    files = config["corpora"][corpus]["kind"] == "files"
-    training = split == "train" or (split == "pretrain" and files)
+    described = config["corpora"][corpus]
+    if split == "pretrain" and described["kind"] == "files":
+        # Text of a language that is in no dev or test set has nothing to be cleared of.
+        others = [
+            other
+            for other in ("dev", "test")
+            if all(has_language(described, other, language) for language in languages)
+        ]
+    else:
+        others = ["dev", "test"] if split == "train" else []
     folder = f"{R}/corpora/{corpus}/raw"
     return [
-        f"{folder}/{other}.{language}"
-        for other in (("dev", "test") if training else ())
-        for language in languages
+        f"{folder}/{other}.{language}" for other in others for language in languages
     ]
 
 

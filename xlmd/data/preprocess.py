@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -217,7 +218,8 @@ def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, 
     """
     if processes <= 1:
         return map(function, items)
-    pool = ProcessPoolExecutor(processes)
+    # A handler of the caller's would have them outlive the pool's attempt to end them.
+    pool = ProcessPoolExecutor(processes, initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))
     stack.callback(pool.shutdown, cancel_futures=True)
     return _in_order(pool, functools.partial(_map_chunk, function), items, 4 * processes)
 

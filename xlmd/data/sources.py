@@ -49,6 +49,14 @@ def sources_of(corpus: dict[str, Any], split: str, language: str) -> list[dict[s
     return [of_language(part, language) for part in corpus["splits"][split]]
 
 
+def has_language(corpus: dict[str, Any], split: str, language: str) -> bool:
+    """Whether a split of a corpus of the configuration has the language in every part."""
+    try:
+        return bool(sources_of(corpus, split, language))
+    except UserError:
+        return False
+
+
 def downloads(name: str, corpus: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """{file name: {url, sha256, …}} of what a corpus of the configuration needs from elsewhere.
 

@@ -73,7 +73,7 @@ def _introduction(scale: dict[str, str], summary: pd.DataFrame, prose: pd.DataFr
 
 
 def _rule() -> list[str]:
-    return [" ".join(part.split()) for part in claims.__doc__.split("\n\n")[1:]]
+    return [" ".join(part.split()) for part in claims.RULE.split("\n\n")]
 
 
 def _markdown(scale, summary, verdicts, prose) -> str:

@@ -1,19 +1,4 @@
-"""The paper's claims as predicates over result files: each is tested on what was measured, and gets a verdict.
-
-A comparison of two outputs is decided by sacreBLEU's paired bootstrap: *for* the claim if the difference has the
-claimed sign and p < 0.05, *against* it if it has the other sign and p < 0.05, *open* otherwise. What a claim says of
-the size of differences is decided in the same way, by resampling sentences. A comparison of two times is decided by
-their runs: for or against if the slowest run of one is faster than the fastest of the other.
-
-p speaks of other test sentences, not of other trainings: with one seed a run, a difference may be for or against a
-claim that another seed would turn round. Nor are comparisons of several decodings of one run independent. And the
-systems are trained for as long as the configuration says, which the tables' captions give: at a small scale not
-equally long, and not until they stop getting better.
-
-A claim is **reproduced** if more comparisons are for it than against it and at least half are for it (all of them, if
-it speaks of every case), **contradicted** if more are against it than for it and at least half are against it,
-**inconclusive** otherwise, and **not tested** without any comparison.
-"""
+"""The paper's claims as predicates over result files: each is tested on what was measured, and gets a verdict."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +18,23 @@ from xlmd.reporting.results import Result, Results
 
 FOR, AGAINST, OPEN = "for", "against", "open"
 SAMPLES, LEVEL = 1000, 0.05
+
+# How a verdict is reached, as the audit prints it.
+RULE = """\
+A comparison of two outputs is decided by sacreBLEU's paired bootstrap: *for* the claim if the difference has the
+claimed sign and p < 0.05, *against* it if it has the other sign and p < 0.05, *open* otherwise. What a claim says of
+the size of differences is decided in the same way, by resampling sentences. A comparison of two times is decided by
+their runs: for or against if the slowest run of one is faster than the fastest of the other.
+
+p speaks of other test sentences, not of other trainings: with one seed a run, a difference may be for or against a
+claim that another seed would turn round. Nor are comparisons of several decodings of one run independent. And the
+systems are trained for as long as the configuration says, which the tables' captions give: at a small scale not
+equally long, and not until they stop getting better.
+
+A claim is **reproduced** if more comparisons are for it than against it and at least half are for it (all of them, if
+it speaks of every case), **contradicted** if more are against it than for it and at least half are against it,
+**inconclusive** otherwise, and **not tested** without any comparison.
+"""
 
 # BLEU points within which the paper calls two figures much the same.
 MARGIN = 1.0
