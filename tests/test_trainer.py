@@ -82,7 +82,8 @@ def run(folder, settings=SETTINGS, loss=reconstruct, **options):
     trained = model()
     options.setdefault("validate", lambda m: {"bleu": m.lm_head.bias.sum().item()})
     results = []
-    fit(trained, loss, Numbers(), settings, folder, accelerator=accelerator, finish=results.append, **options)
+    options.setdefault("finish", results.append)
+    fit(trained, loss, Numbers(), settings, folder, accelerator=accelerator, **options)
     return trained, results[0]
 
 
@@ -173,13 +174,8 @@ def test_a_run_killed_after_its_last_step_repeats_only_the_steps_since_its_last_
     def killed(_):
         raise Killed
 
-    accelerator = make_accelerator(SETTINGS)
-    validate = {"validate": lambda m: {"bleu": m.lm_head.bias.sum().item()}}
     with pytest.raises(Killed):
-        fit(
-            model(), reconstruct, Numbers(), SETTINGS, tmp_path / "killed", accelerator=accelerator, finish=killed,
-            **validate,
-        )  # fmt: skip
+        run(tmp_path / "killed", finish=killed)
     calls = []
     continued, _ = run(tmp_path / "killed", loss=lambda *arguments: calls.append(1) or reconstruct(*arguments))
     assert len(calls) == 2 and equal(whole, continued)
