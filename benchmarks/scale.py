@@ -27,13 +27,13 @@ import yaml
 from snakemake.utils import update_config
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from xlmd.configuration import check_config, resolve_corpora
 from xlmd.data.batching import ParallelBatch
-from xlmd.grid import BASELINE, OURS, TABLES, Point, points, timed
-from xlmd.layout import Layout
+from xlmd.experiment.configuration import check_config, resolve_corpora
+from xlmd.experiment.layout import Layout
+from xlmd.experiment.points import BASELINE, OURS, TABLES, Point, points, timed
 from xlmd.options import from_mapping
 from xlmd.systems import find_system
-from xlmd.trainer import TrainerSettings
+from xlmd.train.loop import TrainerSettings
 
 ROOT = Path(__file__).parent.parent
 XLMR_VOCABULARY = 250_002

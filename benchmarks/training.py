@@ -18,16 +18,16 @@ from pathlib import Path
 import torch
 from torch.nn.functional import linear
 
-from xlmd import training
 from xlmd.ctc import BestPath, ctc_best_path, ctc_loss
 from xlmd.data.batching import BatchStream, ParallelText
 from xlmd.data.encoded import EncodedText
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.files import read_json
+from xlmd.method import algorithm1 as training
 from xlmd.options import from_mapping
-from xlmd.runs import TrainFiles, train, usable_pairs
 from xlmd.systems import find_system
-from xlmd.trainer import TrainerSettings
+from xlmd.train.loop import TrainerSettings
+from xlmd.train.run import TrainFiles, train, usable_pairs
 
 
 def composed_loss(hidden, weight, targets, input_lengths, target_lengths, *, bias=None, **options) -> torch.Tensor:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from xlmd.evaluation.bleu import BUCKETS
+from xlmd.experiment.points import TIMED_IN, points, timed
 from xlmd.files import write_json, write_lines
-from xlmd.grid import TIMED_IN, points, timed
+from xlmd.reporting.bleu import BUCKETS
 from xlmd.reporting.make import make
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from xlmd.model import XLMDForTranslation, decorate
+from xlmd.method.model import XLMDForTranslation, decorate
 
 VOCABULARY = 40
 MASK = VOCABULARY - 1

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from results_example import PAPER, arguments, example_config, milliseconds, write_results
 
+from xlmd.experiment.layout import Layout
+from xlmd.experiment.points import AUDITED
 from xlmd.files import write_json, write_lines
-from xlmd.grid import AUDITED
-from xlmd.layout import Layout
 from xlmd.reporting import claims
 from xlmd.reporting.audit import audit
 from xlmd.reporting.paper_check import check

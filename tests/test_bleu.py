@@ -1,8 +1,8 @@
 import pytest
 
 from xlmd.errors import UserError
-from xlmd.evaluation import bleu
 from xlmd.files import read_json, write_lines
+from xlmd.reporting import bleu
 
 REFERENCES = ["The doctor treats the patient in the hospital .", "We sell well-known books , don 't we ?"]
 RAW_REFERENCES = ["The doctor treats the patient in the hospital.", "We sell well-known books, don't we?"]

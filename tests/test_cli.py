@@ -5,14 +5,14 @@ from results_example import arguments, example_config, write_results
 
 from xlmd import cli
 from xlmd.errors import UserError
+from xlmd.experiment.layout import Layout
 from xlmd.files import write_lines
-from xlmd.layout import Layout
 from xlmd.options import from_mapping
 from xlmd.reporting.curves import curves
 from xlmd.reporting.samples import samples
 from xlmd.systems import find_system, system_names
-from xlmd.trainer import TrainerSettings
-from xlmd.translation import decoding_options, parse_decoding
+from xlmd.train.loop import TrainerSettings
+from xlmd.translate.decode import decoding_options, parse_decoding
 
 REQUIRED = ("direction", "tokenizer", "source", "target", "dev_source", "dev_reference", "out")
 

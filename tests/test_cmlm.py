@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from xlmd import mask_predict as decoder
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
-from xlmd.mask_predict import least_probable, mask_predict, masked_count, uniform_mask
-from xlmd.masking import inside
+from xlmd.method.masking import inside
+from xlmd.nat import mask_predict as decoder
+from xlmd.nat.mask_predict import least_probable, mask_predict, masked_count, uniform_mask
 from xlmd.systems import cmlm as system_file
 from xlmd.systems.cmlm import CMLM, CMLMDecoding, CMLMSettings
 
@@ -332,7 +332,7 @@ def test_a_batch_translates_as_its_sentences_alone(trained, decoding):
 def test_large_batches_are_scored_in_parts_with_the_same_result(trained, monkeypatch):
     sources = sentences(20, seed=9)
     expected = trained.system.translate(trained.model, sources, CMLMDecoding())
-    monkeypatch.setattr("xlmd.prediction._ROWS", 7)
+    monkeypatch.setattr("xlmd.tensors._ROWS", 7)
     assert trained.system.translate(trained.model, sources, CMLMDecoding()) == expected
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xlmd.reporting import code
+from xlmd.experiment import code_version as code
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def edit(path: Path):
 @pytest.mark.parametrize(
     ("module", "changed", "unchanged"),
     [
-        ("decoding.py", "decode", "encode"),
-        ("training.py", "train", "preprocess"),
+        ("method/decoding.py", "decode", "encode"),
+        ("method/algorithm1.py", "train", "preprocess"),
         ("_cuda/recursion.h", "train", "score"),
         ("files.py", "phrasebook", None),
         ("data/phrasebook/sampler.py", "phrasebook", "train"),

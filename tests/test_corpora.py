@@ -10,9 +10,9 @@ from snakemake.utils import update_config
 from test_workflow import ROOT, checkout, edit, planned, snakemake
 from text_example import sentences, write_text
 
-from xlmd.configuration import check_config, resolve_corpora
 from xlmd.data.sources import as_file, downloads, file_name, sources_of
 from xlmd.errors import UserError
+from xlmd.experiment.configuration import check_config, resolve_corpora
 
 REGISTRY = ROOT / "resources/corpora.yaml"
 CORPORA = yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from small_models import LAYERS, MASK, decorated, save_mlm, sources
 
-from xlmd.decoding import collapse, iterative_refinement
+from xlmd.method.decoding import collapse, iterative_refinement
 
 
 @pytest.fixture(scope="module")

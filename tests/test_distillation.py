@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from text_example import encoded_text
 
-from xlmd import distillation
 from xlmd.data.encoded import EncodedText
-from xlmd.distillation import distil
 from xlmd.errors import UserError
+from xlmd.translate import distillation
+from xlmd.translate.distillation import distil
 
 
 class Teacher:

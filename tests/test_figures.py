@@ -8,8 +8,8 @@ from results_example import PAPER, arguments, bleu, example_config, write_result
 from small_models import LAYERS, MASK, save_mlm
 
 from xlmd.errors import UserError
-from xlmd.grid import Point
-from xlmd.model import decorate
+from xlmd.experiment.points import Point
+from xlmd.method.model import decorate
 from xlmd.reporting.figure1 import figure1, parts
 from xlmd.reporting.figure2 import figure2
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from results_example import ROOT
 
-from xlmd.grid import TABLES, Point, cells, points, timed
+from xlmd.experiment.points import TABLES, Point, cells, points, timed
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xlmd import record
-from xlmd.evaluation import latency
+from xlmd.translate import timing as latency
 
 
 class Translator:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from xlmd.masking import block_mask, committed_per_block, decoding_block, rank_within_blocks
+from xlmd.method.masking import block_mask, committed_per_block, decoding_block, rank_within_blocks
 
 
 def generator(seed=0):

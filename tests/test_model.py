@@ -4,9 +4,9 @@ from small_models import LAYERS, MASK, decorated, save_mlm, sources
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.decorator import LatentTransform, upsampled_lengths
 from xlmd.errors import UserError
-from xlmd.model import XLMDForTranslation
+from xlmd.method.decorator import LatentTransform, upsampled_lengths
+from xlmd.method.model import XLMDForTranslation
 from xlmd.systems.xlmd import XLMD, XLMDDecoding, XLMDSettings
 
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from xlmd.prediction import most_probable
+from xlmd.tensors import most_probable
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (1, 3), (12,), (0, 4)])
 @pytest.mark.parametrize("rows", [1, 4, 1000])
 def test_parts_give_what_the_whole_table_does(shape, rows, monkeypatch):
-    monkeypatch.setattr("xlmd.prediction._ROWS", rows)
+    monkeypatch.setattr("xlmd.tensors._ROWS", rows)
     random = torch.Generator().manual_seed(1)
     hidden, weight = torch.randn(*shape, 6, generator=random), torch.randn(20, 6, generator=random)
     asked = []

@@ -401,7 +401,7 @@ def test_a_pickle_offered_as_a_checkpoint_is_refused_and_not_executed(corpus, tm
 def test_a_shard_that_is_a_pickle_is_not_opened(tmp_path):
     import numpy as np
 
-    from xlmd.distillation import _read_shard
+    from xlmd.translate.distillation import _read_shard
 
     np.savez(tmp_path / "000000000.npz", ids=np.array([Poison()], dtype=object), offsets=np.array([0, 1]))
     with pytest.raises(ValueError, match="allow_pickle"):

@@ -11,7 +11,7 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.errors import UserError
-from xlmd.trainer import TrainerSettings, average_weights, fit, make_accelerator, weights_of
+from xlmd.train.loop import TrainerSettings, average_weights, fit, make_accelerator, weights_of
 
 SETTINGS = TrainerSettings(
     steps=20, peak_lr=1e-2, warmup_steps=5, schedule="linear", validate_every=4, checkpoint_every=6, log_every=5,

@@ -5,7 +5,7 @@ import torch
 from small_models import MASK, decorated, save_mlm, sources
 
 from xlmd.ctc import ctc_best_path, ctc_loss
-from xlmd.training import algorithm1, best_alignment, ctc_objective, masked_alignment
+from xlmd.method.algorithm1 import algorithm1, best_alignment, ctc_objective, masked_alignment
 
 TARGET, TARGET_LENGTHS = torch.tensor([[5, 5, 12], [20, 1, 1]]), torch.tensor([3, 1])
 

@@ -7,9 +7,9 @@ import torch
 from transformers import MarianMTModel
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.engines.ctranslate import Translator, convert
 from xlmd.errors import UserError
 from xlmd.systems.transformer import Transformer, TransformerDecoding, TransformerSettings
+from xlmd.translate.ctranslate import Translator, convert
 
 VOCABULARY = 40
 BOS, PAD, END, MASK = 0, 1, 2, VOCABULARY - 1

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from xlmd.configuration import check_config, resolve_corpora
 from xlmd.errors import UserError
-from xlmd.grid import TABLES, cells
+from xlmd.experiment.configuration import check_config, resolve_corpora
+from xlmd.experiment.points import TABLES, cells
 from xlmd.reporting.explain import explain
 
 ROOT = Path(__file__).parent.parent
@@ -253,7 +253,7 @@ def test_editing_a_module_reruns_what_imports_it(copy, tmp_path):
 
     package = Path(xlmd.__file__).parent
     shutil.copytree(package, tmp_path / "tree/xlmd", ignore=shutil.ignore_patterns("__pycache__"))
-    module = tmp_path / "tree/xlmd/decoding.py"
+    module = tmp_path / "tree/xlmd/method/decoding.py"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "tree")}
     # An editable installation finds the package by a hook of its own, before any path: leave that out.
     start = (

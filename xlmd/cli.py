@@ -1,7 +1,7 @@
 """The command line: `xlmd VERB …`. Each rule of the workflow calls one verb, and nothing imports this module.
 
-A verb's function imports what it needs itself: starting up stays quick, and `xlmd.reporting.code` can tell from the
-function what a verb's results depend on.
+A verb's function imports what it needs itself: starting up stays quick, and `xlmd.experiment.code_version` can tell
+from the function what a verb's results depend on.
 """
 
 import argparse
@@ -159,10 +159,10 @@ def pretrain(argv: Sequence[str]) -> None:
     from dataclasses import dataclass, field
 
     from xlmd.options import option, required
-    from xlmd.pretraining import MaskedLMSettings
-    from xlmd.pretraining import pretrain as run
-    from xlmd.processes import start
-    from xlmd.trainer import TrainerSettings
+    from xlmd.train.loop import TrainerSettings
+    from xlmd.train.pretraining import MaskedLMSettings
+    from xlmd.train.pretraining import pretrain as run
+    from xlmd.train.processes import start
 
     @dataclass
     class Files:
@@ -185,11 +185,11 @@ def pretrain(argv: Sequence[str]) -> None:
 
 def train(argv: Sequence[str]) -> None:
     """Train a system: `xlmd train SYSTEM [flags]`; `xlmd train xlmd --help` lists XLM-D's settings and defaults."""
-    from xlmd.processes import start
-    from xlmd.runs import TrainFiles
-    from xlmd.runs import train as run
     from xlmd.systems import find_system, system_names
-    from xlmd.trainer import TrainerSettings
+    from xlmd.train.loop import TrainerSettings
+    from xlmd.train.processes import start
+    from xlmd.train.run import TrainFiles
+    from xlmd.train.run import train as run
 
     if not argv or argv[0].startswith("-"):
         raise UserError(f"usage: xlmd train SYSTEM [flags]; systems: {', '.join(system_names())}")
@@ -201,7 +201,7 @@ def train(argv: Sequence[str]) -> None:
 
 def distil(argv: Sequence[str]) -> None:
     """Translate a training set with a trained teacher (sequence-level knowledge distillation, §3.1)."""
-    from xlmd.distillation import distil as run
+    from xlmd.translate.distillation import distil as run
 
     parser = _parser(
         distil, "model", "source", "out",
@@ -231,7 +231,7 @@ def _decoding(argv: Sequence[str], run: str, verb: Callable) -> dict:
 
 def decode(argv: Sequence[str]) -> None:
     """Translate an encoded test set with a trained run, with one or several settings of the decoder."""
-    from xlmd.translation import decode as run
+    from xlmd.translate.decode import decode as run
 
     parser = _parser(
         decode, "run", "tokenizer", "source",
@@ -246,7 +246,7 @@ def decode(argv: Sequence[str]) -> None:
 
 def score(argv: Sequence[str]) -> None:
     """BLEU (tokenized, compound-split, sacreBLEU) and chrF of one decoded file, with signatures, as JSON."""
-    from xlmd.evaluation.bleu import score as run
+    from xlmd.reporting.bleu import score as run
 
     tokenize = {"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"}
     parser = _parser(
@@ -257,7 +257,7 @@ def score(argv: Sequence[str]) -> None:
 
 def latency(argv: Sequence[str]) -> None:
     """Time trained runs side by side, one sentence at a time."""
-    from xlmd.translation import latency as run
+    from xlmd.translate.decode import latency as run
 
     parser = _parser(
         latency, "runs-folder", "tokenizer", "source", "text", "direction", "out",
@@ -372,7 +372,7 @@ def translate(argv: Sequence[str]) -> None:
     it. Example:
     echo "The doctor will treat the patient." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=2-s=2.0
     """
-    from xlmd.translation import translate_text
+    from xlmd.translate.decode import translate_text
 
     parser = _parser(
         translate, "run",

@@ -11,9 +11,9 @@ import yaml
 
 from xlmd.data.preprocess import Cleaning
 from xlmd.options import minimum_of
-from xlmd.pretraining import MaskedLMSettings
 from xlmd.systems import find_system, system_names
-from xlmd.trainer import TrainerSettings
+from xlmd.train.loop import TrainerSettings
+from xlmd.train.pretraining import MaskedLMSettings
 
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 

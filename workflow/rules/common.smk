@@ -8,12 +8,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from xlmd.configuration import check_config, read_definitions, resolve_corpora
+from xlmd.experiment.configuration import check_config, read_definitions, resolve_corpora
 from xlmd.data.sources import downloads, has_language, located, sources_of
 from xlmd.errors import UserError
-from xlmd.grid import AUDITED, TABLES, TIMED_IN, points, spell, timed
-from xlmd.layout import TEACHER, Layout, direction_of, system_of
-from xlmd.reporting.code import code_version
+from xlmd.experiment.points import AUDITED, TABLES, TIMED_IN, points, spell, timed
+from xlmd.experiment.layout import TEACHER, Layout, direction_of, system_of
+from xlmd.experiment.code_version import code_version
 
 SCHEMAS = Path(workflow.basedir) / "schemas"
 try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xlmd.configuration import read_config
+from xlmd.experiment.configuration import read_config
 from xlmd.files import atomic_write
 from xlmd.progress import progress
 from xlmd.reporting import claims

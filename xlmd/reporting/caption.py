@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from xlmd.grid import OURS
+from xlmd.experiment.points import OURS
 from xlmd.reporting.results import PAPER_LAYERS, PRINTED, Result, paper_depth
 
 

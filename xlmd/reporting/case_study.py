@@ -6,8 +6,8 @@ from typing import Any
 
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
-from xlmd.grid import OURS, Cell
-from xlmd.layout import Layout
+from xlmd.experiment.layout import Layout
+from xlmd.experiment.points import OURS, Cell
 from xlmd.reporting.paper import title
 from xlmd.reporting.results import Results
 from xlmd.reporting.tables import Column, Measured, Table

@@ -10,10 +10,10 @@ from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
 
 from xlmd.data.text import read_lines
-from xlmd.evaluation.bleu import length_buckets
+from xlmd.experiment.layout import Layout
+from xlmd.experiment.points import BASELINE, OURS, RIVAL, TIMED_IN, Cell, cells
 from xlmd.files import read_json
-from xlmd.grid import BASELINE, OURS, RIVAL, TIMED_IN, Cell, cells
-from xlmd.layout import Layout
+from xlmd.reporting.bleu import length_buckets
 from xlmd.reporting.results import Result, Results
 
 FOR, AGAINST, OPEN = "for", "against", "open"
@@ -228,7 +228,7 @@ def one_parameter(evidence: Evidence) -> Iterator[Comparison]:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-    from xlmd.model import XLMDConfig, XLMDForTranslation
+    from xlmd.method.model import XLMDConfig, XLMDForTranslation
 
     for run in dict.fromkeys(str(r.run) for _, r in evidence.results("table10") if _ours(r)):
         config = XLMDConfig.from_pretrained(f"{run}/model")
@@ -245,7 +245,7 @@ def representation_consistency(evidence: Evidence) -> Iterator[Comparison]:
     import torch
     from transformers import AutoTokenizer, XLMRobertaForMaskedLM
 
-    from xlmd.model import decorate
+    from xlmd.method.model import decorate
 
     if "table10" not in evidence.tables:
         return

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from xlmd.errors import UserError
-from xlmd.model import XLMDConfig, XLMDForTranslation
+from xlmd.method.model import XLMDConfig, XLMDForTranslation
 from xlmd.reporting.figures import save
 
 BORROWED, OURS, FIXED = "#DDE7F0", "#F6D9C4", "#EEEEEE"

@@ -9,8 +9,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from xlmd.configuration import read_config
-from xlmd.grid import cells, timed
+from xlmd.experiment.configuration import read_config
+from xlmd.experiment.points import cells, timed
 from xlmd.reporting.figures import STYLES, save
 from xlmd.reporting.grid_tables import collect, mean_score, speeds
 from xlmd.reporting.paper import read_paper

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.grid import TIMED_IN, Cell, Point
+from xlmd.experiment.points import TIMED_IN, Cell, Point
 from xlmd.reporting.paper import figure_columns, protocols, title
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table

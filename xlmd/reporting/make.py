@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from xlmd.configuration import read_config
+from xlmd.experiment.configuration import read_config
+from xlmd.experiment.points import TIMED_IN, Cell, cells, timed
 from xlmd.files import read_json
-from xlmd.grid import TIMED_IN, Cell, cells, timed
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
 from xlmd.reporting.grid_tables import (

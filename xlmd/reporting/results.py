@@ -9,8 +9,8 @@ from typing import Any
 
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
+from xlmd.experiment.points import BASELINE, OURS, RIVAL, Point
 from xlmd.files import read_json
-from xlmd.grid import BASELINE, OURS, RIVAL, Point
 
 PAPER_LAYERS = 12
 

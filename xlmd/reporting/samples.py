@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from xlmd.configuration import read_config
 from xlmd.data.text import read_lines
+from xlmd.experiment.configuration import read_config
+from xlmd.experiment.layout import Layout
+from xlmd.experiment.points import points
 from xlmd.files import atomic_write
-from xlmd.grid import points
-from xlmd.layout import Layout
 from xlmd.reporting.results import Results
 
 

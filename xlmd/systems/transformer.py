@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.encoder_decoder import EncoderDecoderSettings, load_matching
+from xlmd.nat.encoder_decoder import EncoderDecoderSettings, load_matching
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
 

@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 import torch
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.decoding import collapse, iterative_refinement
-from xlmd.decorator import upsampled_lengths
 from xlmd.errors import UserError
-from xlmd.model import XLMDForTranslation, decorate, read_base
+from xlmd.method.algorithm1 import algorithm1, ctc_objective
+from xlmd.method.decoding import collapse, iterative_refinement
+from xlmd.method.decorator import upsampled_lengths
+from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
-from xlmd.training import algorithm1, ctc_objective
 
 
 @dataclass

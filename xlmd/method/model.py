@@ -17,8 +17,8 @@ from transformers import initialization as init
 from transformers.activations import gelu
 from transformers.masking_utils import create_bidirectional_mask
 
-from xlmd.decorator import AddAndScale, LatentTransform, upsampled_lengths
 from xlmd.errors import UserError
+from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
 
 
 class XLMDConfig(XLMRobertaConfig):

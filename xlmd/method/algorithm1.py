@@ -3,9 +3,9 @@
 import torch
 
 from xlmd.ctc import linear_ctc_best_path, linear_ctc_loss
-from xlmd.decorator import upsampled_lengths
-from xlmd.masking import block_mask
-from xlmd.model import XLMDForTranslation
+from xlmd.method.decorator import upsampled_lengths
+from xlmd.method.masking import block_mask
+from xlmd.method.model import XLMDForTranslation
 
 
 @torch.no_grad()

@@ -20,12 +20,12 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel, get_scheduler
 
-from xlmd.checkpoints import Checkpoints, average_weights, fingerprint, load_weights, weights_of
 from xlmd.errors import UserError
 from xlmd.files import atomic_folder, atomic_write
 from xlmd.options import check, option
-from xlmd.processes import of_all_processes, sum_over_processes, wait_for_all
 from xlmd.progress import progress as progress_bar
+from xlmd.train.checkpoints import Checkpoints, average_weights, fingerprint, load_weights, weights_of
+from xlmd.train.processes import of_all_processes, sum_over_processes, wait_for_all
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
 from xlmd.options import option
 from xlmd.record import finish, start_record
-from xlmd.trainer import TrainerSettings, fit, gpu_name, make_accelerator
+from xlmd.train.loop import TrainerSettings, fit, gpu_name, make_accelerator
 
 
 @dataclass

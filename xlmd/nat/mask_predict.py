@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
-from xlmd.masking import inside, rank_within_blocks
-from xlmd.prediction import most_probable
+from xlmd.method.masking import inside, rank_within_blocks
+from xlmd.tensors import most_probable
 
 
 class CMLMConfig(MarianConfig):

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from xlmd.data.encoded import EncodedText, encoded_writer
-from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, file_sha256, read_json, write_json
 from xlmd.progress import progress
 from xlmd.systems.transformer import TransformerDecoding
+from xlmd.translate.ctranslate import Translator
 
 logger = logging.getLogger(__name__)
 

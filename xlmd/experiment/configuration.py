@@ -8,7 +8,7 @@ import jsonschema
 import yaml
 
 from xlmd.errors import UserError
-from xlmd.grid import BASELINE, OURS, RIVAL
+from xlmd.experiment.points import BASELINE, OURS, RIVAL
 
 
 def read_definitions(schemas: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.grid import BASELINE
+from xlmd.experiment.points import BASELINE
 
 
 class Layout:

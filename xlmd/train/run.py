@@ -18,7 +18,7 @@ from xlmd.files import read_json
 from xlmd.options import from_mapping, option, required
 from xlmd.record import finish, start_record
 from xlmd.systems import System, find_system
-from xlmd.trainer import TrainerSettings, fit, gpu_name, make_accelerator
+from xlmd.train.loop import TrainerSettings, fit, gpu_name, make_accelerator
 
 logger = logging.getLogger(__name__)
 

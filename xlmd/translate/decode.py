@@ -13,14 +13,14 @@ from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
 from xlmd.data.preprocess import detokenize, tokenize_lines
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
-from xlmd.engines.ctranslate import Translator
 from xlmd.errors import UserError
-from xlmd.evaluation.latency import measure
 from xlmd.files import file_sha256, read_json, write_json, write_lines
 from xlmd.record import hardware
-from xlmd.runs import load_run, translate_all
 from xlmd.systems import System, find_system
 from xlmd.systems.transformer import TransformerDecoding
+from xlmd.train.run import load_run, translate_all
+from xlmd.translate.ctranslate import Translator
+from xlmd.translate.timing import measure
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,0 @@
-"""Engines that run a trained model outside the framework that trained it."""

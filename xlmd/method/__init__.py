@@ -1,0 +1,1 @@
+"""The paper, and nothing else: decorator, model, mask policy, Algorithm 1, decoding (§2)."""

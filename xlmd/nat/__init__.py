@@ -1,0 +1,1 @@
+"""What the encoder–decoder systems of the tables share."""

@@ -1,0 +1,1 @@
+"""Using trained models: decoding, distillation, timing, and other engines."""
