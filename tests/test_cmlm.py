@@ -9,11 +9,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
-from xlmd.method.masking import inside
 from xlmd.nat import mask_predict as decoder
 from xlmd.nat.mask_predict import least_probable, mask_predict, masked_count, uniform_mask
 from xlmd.systems import cmlm as system_file
 from xlmd.systems.cmlm import CMLM, CMLMDecoding, CMLMSettings
+from xlmd.tensors import inside
 
 VOCABULARY = 40
 BOS, PAD, END, MASK = 0, 1, 2, VOCABULARY - 1

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from xlmd.method.masking import block_mask, committed_per_block, decoding_block, rank_within_blocks
+from xlmd.method.masking import block_mask, committed_per_block, decoding_block
+from xlmd.tensors import rank_within_blocks
 
 
 def generator(seed=0):

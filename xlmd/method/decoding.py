@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmd.method.masking import committed_per_block, decoding_block, rank_within_blocks
+from xlmd.method.masking import committed_per_block, decoding_block
 from xlmd.method.model import XLMDForTranslation
-from xlmd.tensors import most_probable
+from xlmd.tensors import most_probable, rank_within_blocks
 
 
 def collapse(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> list[list[int]]:

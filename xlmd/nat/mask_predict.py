@@ -18,8 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
-from xlmd.method.masking import inside, rank_within_blocks
-from xlmd.tensors import most_probable
+from xlmd.tensors import inside, most_probable, rank_within_blocks
 
 
 class CMLMConfig(MarianConfig):

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.method.masking import inside
+from xlmd.tensors import inside
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
-from xlmd.method.masking import inside
 from xlmd.nat.encoder_decoder import EncoderDecoderSettings, load_matching
 from xlmd.nat.mask_predict import CMLMConfig, CMLMForTranslation, mask_predict, uniform_mask
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
+from xlmd.tensors import inside
 
 
 @dataclass
