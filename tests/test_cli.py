@@ -11,8 +11,8 @@ from xlmd.options import from_mapping
 from xlmd.reporting.curves import curves
 from xlmd.reporting.samples import samples
 from xlmd.systems import find_system, system_names
-from xlmd.train.loop import TrainerSettings
-from xlmd.translate.decode import decoding_options, parse_decoding
+from xlmd.train.settings import TrainerSettings
+from xlmd.translate.decodings import decoding_options, parse_decoding
 
 REQUIRED = ("direction", "tokenizer", "source", "target", "dev_source", "dev_reference", "out")
 
@@ -31,7 +31,7 @@ def test_help_lists_every_verb_with_what_it_does(capsys):
     assert all(f"  {name}" in shown and verb.__doc__.splitlines()[0] in shown for name, verb in cli.VERBS.items())
 
 
-@pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb not in ("train", "pretrain")])
+@pytest.mark.parametrize("verb", list(cli.VERBS))
 def test_every_verb_explains_its_flags(verb, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([verb, "--help"])
@@ -75,7 +75,11 @@ def test_a_decodings_name_spells_its_options_over_the_defaults(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("beam=4", "'beam'"), ("iterations=four", "iterations=four"), ("four", "'four' does not name a decoding")],
+    [
+        ("beam=4", "'beam'"),
+        ("iterations=four", "iterations = .four.: expected a whole number"),
+        ("four", "'four' does not name a decoding"),
+    ],
 )
 def test_a_decoding_that_the_system_does_not_know_is_named(tmp_path, name, message):
     with pytest.raises(UserError, match=message):

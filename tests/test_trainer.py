@@ -11,7 +11,10 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.errors import UserError
-from xlmd.train.loop import TrainerSettings, average_weights, fit, make_accelerator, weights_of
+from xlmd.train.accelerator import make_accelerator
+from xlmd.train.checkpoints import average_weights, weights_of
+from xlmd.train.loop import fit
+from xlmd.train.settings import TrainerSettings
 
 SETTINGS = TrainerSettings(
     steps=20, peak_lr=1e-2, warmup_steps=5, schedule="linear", validate_every=4, checkpoint_every=6, log_every=5,

@@ -17,7 +17,7 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     """Rank every position among those of its block, 0 = highest priority; ties go to the earlier position.
 
     priority: (B, T) float; lengths: (B,) int64: positions beyond a sentence's length rank behind all others.
-    block: positions a block; the last one may be short. Returns (B, T) int64.
+    block: positions per block; the last one may be short. Returns (B, T) int64.
     """
     batch, longest = priority.shape
     padded = -longest % block

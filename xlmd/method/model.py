@@ -11,7 +11,6 @@ source (B, I)
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, XLMRobertaConfig, XLMRobertaForMaskedLM
 from transformers import initialization as init
 from transformers.activations import gelu
@@ -19,6 +18,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.weights import load_pretrained
 
 
 class XLMDConfig(XLMRobertaConfig):
@@ -179,16 +179,7 @@ def decorate(
     config = XLMDConfig(**fields)
     if reset:
         return XLMDForTranslation(config)
-    try:
-        model, report = XLMDForTranslation.from_pretrained(
-            mlm, config=config.check(), use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"cannot read the weights of {mlm!s}: {error}") from error
-    missing = set(report["missing_keys"]) - {"latent_transform.sigma"}
-    if missing or report["mismatched_keys"]:
-        raise UserError(f"{mlm!s} does not hold a whole masked language model; missing: {sorted(missing)}")
-    return model
+    return load_pretrained(XLMDForTranslation, mlm, new=["latent_transform.sigma"], config=config.check())
 
 
 AutoConfig.register(XLMDConfig.model_type, XLMDConfig)

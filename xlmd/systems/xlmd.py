@@ -15,6 +15,7 @@ from xlmd.method.decorator import upsampled_lengths
 from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
+from xlmd.weights import load_pretrained
 
 
 @dataclass
@@ -103,16 +104,7 @@ class XLMD(System):
         return model
 
     def load(self, folder: str | Path) -> XLMDForTranslation:
-        try:
-            model, report = XLMDForTranslation.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"cannot load an XLM-D model from {folder}: {error}") from error
-        wrong = sorted(report["missing_keys"]) + [key for key, *_ in report["mismatched_keys"]]
-        if wrong:
-            raise UserError(f"{folder} does not hold this model; missing or of another shape: {wrong[:5]}")
-        return model
+        return load_pretrained(XLMDForTranslation, folder)
 
     def describe(self, model: XLMDForTranslation) -> dict:
         return asdict(self.settings) | {"layers": model.config.num_hidden_layers}
