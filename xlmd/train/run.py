@@ -23,6 +23,10 @@ from xlmd.train.loop import TrainerSettings, fit, gpu_name, make_accelerator
 logger = logging.getLogger(__name__)
 
 
+# Sentences that a fresh model is fitted to before the first update, and that show how it decodes.
+_PREPARED, _EXAMINED, _TOGETHER = 256, 32, 32
+
+
 @dataclass
 class TrainFiles:
     """What a training run reads and writes. An encoded file is named without its .ids.npy and .offsets.npy."""
@@ -107,9 +111,17 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
         threads=trainer.threads,
         gpu=gpu_name(accelerator),
     )
+    parallel = ParallelText(source, target, keep=kept)
     model = system.build()
+    # A run that is continued prepares its model as it did before, and then reads the checkpoint's weights.
+    drawn = np.random.default_rng(trainer.seed).permutation(kept)[:_PREPARED]
+    batches = [
+        parallel.collate(drawn[start : start + _TOGETHER], tokenizer.pad_token_id)
+        for start in range(0, len(drawn), _TOGETHER)
+    ]
+    prepared = system.prepare(model, batches)
     stream = BatchStream(
-        ParallelText(source, target, keep=kept),
+        parallel,
         max_tokens=trainer.max_tokens,
         pad=tokenizer.pad_token_id,
         seed=trainer.seed,
@@ -121,19 +133,29 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
     decoding = system.validation_decoding()
     sample = references[: trainer.validation_sentences]
 
-    def validate(model: torch.nn.Module) -> dict[str, float]:
+    examined = [dev[index].tolist() for index in range(min(_EXAMINED, len(sample)))]
+
+    def bleu(decoding: Any) -> float:
         ids = translate_all(system, model, dev, decoding, trainer.max_tokens, len(sample))
         hypotheses = [decode_ids(tokenizer, sentence) for sentence in ids]
-        return {"bleu": sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score}
+        return sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        return {"bleu": bleu(decoding)} | system.examine(model, examined)
 
     def finished(result: dict[str, Any]) -> None:
+        figures = system.examine(model, examined)
+        for warning in system.warnings(figures):
+            logger.warning("%s: %s", out, warning)
         finish(
             record,
             out / "run.json",
             description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
             data={"pairs": len(source), "used": len(kept) - stream.left_out, "left_out": dropped | longer},
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            result=result,
+            prepared=prepared,
+            result=result | figures,
+            chosen=system.choose(model, bleu),
         )
 
     fit(

@@ -53,9 +53,11 @@ def parse_decoding(name: str) -> dict[str, str]:
 def decoding_options(run: str, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The options of decoding a run: its system's `defaults`, then what the decoding's name says.
 
-    Raises UserError naming an option that the system does not have or a value of another type.
+    The value `dev` stands for the one that was chosen on the dev set when the run's training ended (`System.choose`).
+    Raises UserError naming an option that the system does not have, a value of another type, or one never chosen.
     """
-    system = find_system(describe(run, {})["system"])
+    record = read_json(Path(run) / "run.json")
+    system = find_system(record["description"]["system"])
     given = {key: str(value) for key, value in defaults.get(system.name, {}).items()} | parse_decoding(name)
     kinds = {item.name: item.type for item in fields(system.Decoding)}
     options = {}
@@ -64,6 +66,10 @@ def decoding_options(run: str, name: str, defaults: dict[str, dict[str, Any]]) -
             continue
         if key not in kinds:
             raise UserError(f"{system.name} has no decoding option {key!r}; it has: {', '.join(kinds)}")
+        if text == "dev":
+            if key not in record.get("chosen", {}):
+                raise UserError(f"decoding option {key}=dev: {run} has no value chosen on the dev set")
+            text = str(record["chosen"][key])
         try:
             options[key] = kinds[key](text) if kinds[key] in (int, float) else text
         except ValueError as error:
