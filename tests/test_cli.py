@@ -75,6 +75,16 @@ def test_a_decodings_name_spells_its_options_over_the_defaults(tmp_path):
     assert options == {"iterations": 4, "strategy": "static", "static_block": 6}
 
 
+def test_dev_stands_for_the_value_that_the_run_chose_on_the_dev_set(tmp_path):
+    folder = run_folder(tmp_path)
+    with pytest.raises(UserError, match="blank_penalty=dev"):
+        decoding_options(str(folder), "iterations=4-blank_penalty=dev", {})
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"chosen": {"blank_penalty": 1.5}}))
+    options = decoding_options(str(folder), "iterations=4-blank_penalty=dev", {})
+    assert options == {"iterations": 4, "blank_penalty": 1.5}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

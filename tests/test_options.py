@@ -2,7 +2,7 @@
 
 import argparse
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal
 
 import pytest
 
@@ -17,7 +17,7 @@ Colour = Literal["red", "green"]
     [
         ("False", bool, False), ("true", bool, True), ("0", bool, False), ("yes", bool, True),
         ("4", int, 4), ("-1", int, -1), ("4", float, 4.0), ("1e-3", float, 0.001),
-        ("None", str, "None"), ("none", int | None, None), ("None", Optional[float], None), ("3", int | None, 3),
+        ("None", str, "None"), ("none", int | None, None), ("None", float | None, None), ("3", int | None, 3),
         ("green", Colour, "green"), ("None", Colour | None, None), ("red", Colour | None, "red"),
         ("False", bool | None, False),
     ],
