@@ -147,7 +147,7 @@ def test_a_blank_row_of_a_table_is_a_blank_line_on_every_side(tmp_path):
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path):
-    assert gathered(tmp_path, write(tmp_path / "a", "\ufeffone\n\ufefftwo\n".encode())) == "one\n\ufefftwo\n"
+    assert gathered(tmp_path, write(tmp_path / "a", "\ufeffone\n\ufefftwo\n".encode())) == "one\ntwo\n"
 
 
 def test_the_hash_of_a_local_file_is_checked_too(tmp_path):

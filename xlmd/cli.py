@@ -46,6 +46,11 @@ def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
     return settings
 
 
+_ROMANIAN = {
+    "default": "comma",
+    "choices": ["comma", "without_diacritics", "unchanged"],
+    "help": "how the corpora spell Romanian",
+}
 _DECODER = {
     "defaults": {"type": json.loads, "default": {}, "help": "JSON: {system: options} beside those of a name"},
     "device": {"default": "auto", "choices": ["auto", "cpu"]},
@@ -105,12 +110,13 @@ def preprocess(argv: Sequence[str]) -> None:
         split={"default": "train", "help": "name of the split, for the files written"},
         out={"required": True, "help": "folder (pair) or file (monolingual) to write"},
         tokenize={"default": "moses", "choices": ["moses", "none"]},
+        romanian=_ROMANIAN,
         cleaning={"type": json.loads, "default": {}, "help": "JSON: max_length, max_ratio, held_out"},
         held_out={"nargs": "*", "default": [], "help": "raw dev and test files; of a pair, source and target in turns"},
         processes={"type": int, "default": 1},
     )
     args = parser.parse_args(argv)
-    common = {"tokenize": args.tokenize, "processes": args.processes}
+    common = {"tokenize": args.tokenize, "romanian": args.romanian, "processes": args.processes}
     if args.target is None:
         preprocess_monolingual(Path(args.source), args.language, Path(args.out), held_out=args.held_out, **common)
         return
@@ -250,8 +256,9 @@ def score(argv: Sequence[str]) -> None:
 
     tokenize = {"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"}
     parser = _parser(
-        score, "hypotheses", "references", "raw-references", "language", "out", sources={}, tokenize=tokenize
-    )
+        score, "hypotheses", "references", "raw-references", "language", "out",
+        sources={}, tokenize=tokenize, romanian=_ROMANIAN,
+    )  # fmt: skip
     run(**vars(parser.parse_args(argv)))
 
 
@@ -264,6 +271,7 @@ def latency(argv: Sequence[str]) -> None:
         cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME of each, NAME as for `xlmd decode`"},
         **_DECODER,
         tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
+        romanian=_ROMANIAN,
         sentences={"type": int, "help": "how many, spread over the file; all if not given"},
         warmup={"type": int, "default": 10},
         runs={"type": int, "default": 5},
@@ -378,6 +386,7 @@ def translate(argv: Sequence[str]) -> None:
         translate, "run",
         tokenizer={"help": "tokenizer; by default the one the run was trained with"},
         tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
+        romanian=_ROMANIAN,
         device={"default": "auto", "choices": ["auto", "cpu"]},
     )  # fmt: skip
     args, rest = parser.parse_known_args(argv)

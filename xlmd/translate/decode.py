@@ -11,6 +11,7 @@ import torch
 
 from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
 from xlmd.data.preprocess import detokenize, tokenize_lines
+from xlmd.data.romanian import Letters
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.errors import UserError
@@ -143,13 +144,14 @@ def latency(
     threads: int,
     out: str,
     tokenize: str = "moses",
+    romanian: Letters = "comma",
 ) -> None:
     """Time trained runs in turn, at batch 1 (Appendix A.2; docs/readings.md, row 24), and write it all to `out`.
 
     cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
     CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
-    tokenisation both ways, `tokenize` ("moses" or "none") and subwords. sentences: how many, spread evenly over the
-    file; None: all. batch_sizes: further batch sizes, for the throughput.
+    tokenisation both ways, `tokenize` ("moses" or "none") and `romanian` as of the corpora, and subwords. sentences:
+    how many, spread evenly over the file; None: all. batch_sizes: further batch sizes, for the throughput.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
@@ -178,7 +180,7 @@ def latency(
         synchronize=torch.cuda.synchronize if where.type == "cuda" else None,
         batch_sizes=batch_sizes,
         texts=[lines[index] for index in chosen],
-        encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize))[0],
+        encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize, romanian))[0],
         decode=lambda ids: detokenize([decode_ids(tok, ids)], target_language, tokenize)[0],
     )
     protocol = {
@@ -200,15 +202,18 @@ def translate_text(
     decoding: dict[str, Any],
     device: str,
     tokenize: str = "moses",
+    romanian: Letters = "comma",
     batch: int = 16,
 ) -> list[str]:
     """Translate raw text to raw text, one sentence a line. An empty line gives an empty translation.
+
+    tokenize, romanian: as the corpora of the run were prepared (`xlmd.data.preprocess.tokenize_lines`).
 
     A line that is too long for the model is cut, with a warning: give it sentences.
     """
     source_language, target_language = describe(run, {})["direction"].split("-")
     translator = RunTranslator(*load_run(run, tokenizer, pick_device(device)), decoding)
-    sources = subword_encoder(tokenizer)(tokenize_lines(lines, source_language, tokenize))
+    sources = subword_encoder(tokenizer)(tokenize_lines(lines, source_language, tokenize, romanian))
     filled = [index for index, source in enumerate(sources) if source]
     translations = [""] * len(sources)
     for start in range(0, len(filled), batch):
