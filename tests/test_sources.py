@@ -226,3 +226,15 @@ def test_a_part_tells_where_a_language_is(part, source):
     assert of_language(part, "de") == source
     with pytest.raises(UserError, match="'fr'"):
         of_language(part, "fr")
+
+
+@pytest.mark.parametrize("padding", [b"", b"\r\n", b"\n", b"\0" * 700, b"\r\n" * 50_000])
+def test_a_gzip_file_with_padding_after_it_is_what_gunzip_takes(tmp_path, padding):
+    data = gzip.compress(DATA) + gzip.compress(b"more\n") + padding
+    assert gathered(tmp_path, write(tmp_path / "a.gz", data)) == TEXT + "more\n"
+    path = archive(tmp_path / "a.tgz", {"a": DATA})
+    assert gathered(tmp_path, write(path, path.read_bytes() + padding) | {"member": "a"}) == TEXT
+
+
+def test_anything_else_after_a_gzip_file_is_damage(tmp_path):
+    refused(tmp_path, write(tmp_path / "a.gz", gzip.compress(DATA) + b"\r\nmore"), "a.gz is damaged")

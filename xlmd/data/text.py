@@ -16,7 +16,7 @@ def composed(text: str) -> str:
 
     However a letter came, as one character or as a base with its marks, it is the same character from here on.
     """
-    return unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+    return text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
 
 
 def stream_lines(path: str | Path) -> Iterator[str]:
