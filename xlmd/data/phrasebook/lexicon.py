@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from xlmd.data.text import composed
 from xlmd.errors import UserError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,7 +42,7 @@ def compose(path: Path) -> yaml.Node:
     """The YAML nodes of a file, which know their lines. Raises UserError naming the file (and line)."""
     try:
         with open(path, encoding="utf-8") as handle:
-            root = yaml.compose(handle, _LOADER)
+            root = yaml.compose(composed(handle.read()), _LOADER)
     except OSError as cause:
         raise UserError(f"cannot read {path}: {cause.strerror or cause}") from cause
     except UnicodeDecodeError as cause:
