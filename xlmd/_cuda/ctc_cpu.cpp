@@ -66,7 +66,7 @@ bool in_range(const Batch& batch, int64_t b) {
     if (batch.first_rows[b] < 0 || batch.first_rows[b] + length > batch.rows) return false;
     const int64_t* label = batch.labels + b * batch.max_labels;
     for (int64_t k = 0; k < labels; ++k)
-        if (label[k] < 0 || label[k] >= batch.columns) return false;
+        if (label[k] < 0 || label[k] >= batch.columns || label[k] == batch.blank) return false;
     return true;
 }
 
@@ -439,16 +439,22 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
 }
 
 // Whether every sentence has `length` rows of the table to itself, so that rows beyond its own length are nobody's.
-bool is_dense(const Batch& batch) { return batch.rows == batch.batch * batch.length; }
+bool is_dense(const Batch& batch) {
+    if (batch.rows != batch.batch * batch.length) return false;
+    for (int64_t b = 0; b < batch.batch; ++b)
+        if (batch.first_rows[b] != b * batch.length) return false;
+    return true;
+}
 
+// Of a dense table.
 void fill_rows(const Batch& batch, int64_t b, int64_t from, float value, float* gradient) {
-    float* start = gradient + batch.first_rows[b] * batch.columns;
+    float* start = gradient + b * batch.length * batch.columns;
     std::fill(start + from * batch.columns, start + batch.length * batch.columns, value);
 }
 
 void best_path_group(const Batch& batch, const Group& group, const Workspace& work, int64_t* states, float* scores) {
     const int64_t pairs = group.max_labels;
-    const Emissions emissions = work.emissions_of(group, 0, false);
+    const Emissions emissions = work.emissions_of(group, 0, batch.observed && batch.by_state);
     const Row row = work.row_of(group);
     alignas(64) int32_t broken[LANES] = {};
     int64_t state[LANES];
@@ -463,7 +469,7 @@ void best_path_group(const Batch& batch, const Group& group, const Workspace& wo
         if (t == 0) {
             start_row(group, row);
             for (int64_t k = 0; k <= pairs; ++k)
-                FOR_LANES row.blank[k * LANES + lane] += emissions.blank[lane];
+                FOR_LANES row.blank[k * LANES + lane] += emissions.blank[k * emissions.blank_stride + lane];
             for (int64_t i = 0; i < pairs * LANES; ++i) row.label[i] += emissions.label[i];
         } else {
             step_best(pairs, emissions, work.skip, row, work.steps + t * (pairs + 1) * LANES);
@@ -523,13 +529,14 @@ Status for_groups(const Batch& batch, const std::vector<Group>& groups, int thre
 Status forward_backward_cpu(const Batch& batch, float* losses, float* gradient, int threads) try {
     std::vector<int64_t> bad;
     const std::vector<Group> groups = groups_of(batch, bad);
+    const bool fills = gradient && is_dense(batch);
     for (int64_t b : bad) {
         losses[b] = NAN_F;
-        if (gradient && is_dense(batch)) fill_rows(batch, b, 0, NAN_F, gradient);
+        if (fills) fill_rows(batch, b, 0, NAN_F, gradient);
     }
     return for_groups(batch, groups, threads, gradient != nullptr, false, [&](const Group& group, const Workspace& work) {
         forward_backward_group(batch, group, work, losses, gradient);
-        for (int lane = 0; gradient && is_dense(batch) && lane < group.count; ++lane)
+        for (int lane = 0; fills && lane < group.count; ++lane)
             fill_rows(batch, group.sentence[lane], group.length[lane], 0.f, gradient);
     });
 } catch (const std::bad_alloc&) {
