@@ -46,7 +46,7 @@ def latency(
 
     cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
     CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
-    tokenisation both ways, `tokenize` and `romanian` as of the corpora, and subwords. sentences: how many, spread over the
+    tokenisation both ways, `tokenize` and `romanian` as of the corpora, and subwords. sentences: how many, spread over
     file; None: all. batch_sizes: further batch sizes, for the throughput.
     """
     torch.set_num_threads(threads)
