@@ -1,6 +1,7 @@
 """Lexicons: what each concept of the phrasebook is called in a language, in one or two registers."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,7 +14,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # no visible reason, and distillation would leave the student all of the ambiguity that it is there to remove.
 SECOND_REGISTER = 0.3
 
-Variant = dict[str, str | bool]
+Variant = dict[str, Any]  # a string; true and false only where the grammar knows the field as one of these
 Lexicon = dict[str, dict[str, tuple[Variant, ...]]]
 
 
