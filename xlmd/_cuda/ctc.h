@@ -37,12 +37,12 @@ struct Batch {
 
 // The softmax gradient on a compact table: see `softmax_gradient` in xlmd/ctc/primitives.py.
 struct Compact {
-    const float* table;        // (rows, width) log-probabilities
-    const float* gradient;     // (rows, width)
-    const int64_t* columns;    // (sentences, width) column of the full row, -1 to skip
-    const int64_t* sentence;   // (rows,)
+    const float* table;       // (rows, width) log-probabilities
+    const float* gradient;    // (rows, width)
+    const int64_t* columns;   // (sentences, width) column of the full row, -1 to skip
+    const int64_t* sentence;  // (rows,)
     int64_t width;
-    int64_t offset;            // first column of the slice at hand
+    int64_t offset;  // first column of the slice at hand
 };
 
 // losses (batch,). gradient: null, or a contiguous table of `rows` x `columns` that receives -gamma. On the CPU the rows

@@ -41,8 +41,7 @@ struct Free {
 template <typename T>
 class Array {
   public:
-    explicit Array(size_t count)
-        : data_(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 64) / 64 * 64))) {}
+    explicit Array(size_t count) : data_(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 64) / 64 * 64))) {}
     explicit operator bool() const { return data_ != nullptr; }
     operator T*() const { return data_.get(); }
 
@@ -117,7 +116,8 @@ XLMD_CLONES void read_scores(const Batch& batch, const Group& group, int32_t t, 
         const float blank = row[batch.blank];
         if (observed < 0) {
             for (int32_t k = 0; k < count; ++k) out.label[k * LANES + lane] = row[label[k]];
-            for (int32_t k = 0; k <= (out.blank_stride ? group.max_labels : 0); ++k) out.blank[k * LANES + lane] = blank;
+            for (int32_t k = 0; k <= (out.blank_stride ? group.max_labels : 0); ++k)
+                out.blank[k * LANES + lane] = blank;
         } else {
             const bool scored = batch.score_observed;
             for (int32_t k = 0; k < count; ++k) {
@@ -379,8 +379,8 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
         if (t == 0) {
             start_row(group, entering);
             for (int64_t k = 0; k <= pairs; ++k)
-                FOR_LANES row.blank[k * LANES + lane] = entering.blank[k * LANES + lane] +
-                                                        emissions.blank[k * emissions.blank_stride + lane] * LOG2_E;
+                FOR_LANES row.blank[k * LANES + lane] =
+                    entering.blank[k * LANES + lane] + emissions.blank[k * emissions.blank_stride + lane] * LOG2_E;
             for (int64_t i = 0; i < pairs * LANES; ++i) row.label[i] = entering.label[i] + emissions.label[i] * LOG2_E;
             FOR_LANES maximum[lane] = pairs ? larger(row.blank[lane], row.label[lane]) : row.blank[lane];
         } else {
@@ -428,12 +428,12 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
             // Rows of a group's sentences are far apart: too many streams for the processor to prefetch by itself.
             for (int64_t i = 0; t && i < batch.columns && i < 512; i += 16)
                 __builtin_prefetch(out - batch.columns + i, 1);
-            const bool unscored =
-                batch.observed && !batch.score_observed && batch.observed[b * batch.length + t] >= 0;
+            const bool unscored = batch.observed && !batch.score_observed && batch.observed[b * batch.length + t] >= 0;
             if (broken[lane] || unscored || likelihood[lane] < POSSIBLE)
                 std::fill(out, out + batch.columns, broken[lane] ? NAN_F : 0.f);
             else
-                write_gradient(batch, b, group.labels[lane], work.gamma + lane, blank_gamma[lane], -1.f / total[lane], out);
+                write_gradient(batch, b, group.labels[lane], work.gamma + lane, blank_gamma[lane], -1.f / total[lane],
+                               out);
         }
     }
 }
@@ -534,11 +534,12 @@ Status forward_backward_cpu(const Batch& batch, float* losses, float* gradient, 
         losses[b] = NAN_F;
         if (fills) fill_rows(batch, b, 0, NAN_F, gradient);
     }
-    return for_groups(batch, groups, threads, gradient != nullptr, false, [&](const Group& group, const Workspace& work) {
-        forward_backward_group(batch, group, work, losses, gradient);
-        for (int lane = 0; fills && lane < group.count; ++lane)
-            fill_rows(batch, group.sentence[lane], group.length[lane], 0.f, gradient);
-    });
+    return for_groups(batch, groups, threads, gradient != nullptr, false,
+                      [&](const Group& group, const Workspace& work) {
+                          forward_backward_group(batch, group, work, losses, gradient);
+                          for (int lane = 0; fills && lane < group.count; ++lane)
+                              fill_rows(batch, group.sentence[lane], group.length[lane], 0.f, gradient);
+                      });
 } catch (const std::bad_alloc&) {
     return OUT_OF_MEMORY;
 }
@@ -568,8 +569,7 @@ XLMD_CLONES float logsumexp(const float* row, int64_t count) {
         broken[lane] = 0;
     }
     const int64_t whole = count / LANES * LANES;
-    for (int64_t i = 0; i < whole; i += LANES)
-        FOR_LANES {
+    for (int64_t i = 0; i < whole; i += LANES) FOR_LANES {
             const float x = row[i + lane];
             highest[lane] = larger(x, highest[lane]);
             broken[lane] |= x < INF_F ? 0 : 1;
@@ -601,8 +601,7 @@ XLMD_CLONES float logsumexp(const float* row, int64_t count) {
 
 XLMD_CLONES void scaled_softmax(float* row, int64_t count, float normaliser, float scale) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i)
-        row[i] = scale * exp2_or_zero(smaller((row[i] - normaliser) * LOG2_E, 126.f));
+    for (int64_t i = 0; i < count; ++i) row[i] = scale * exp2_or_zero(smaller((row[i] - normaliser) * LOG2_E, 126.f));
 }
 
 }  // namespace

@@ -563,7 +563,8 @@ __device__ void for_row(const float* row, int64_t columns, const Visit& visit) {
         visit(column, row[column]);
 }
 
-__global__ void __launch_bounds__(ROW_THREADS) row_logsumexp_kernel(const float* logits, int64_t columns, float* result) {
+__global__ void __launch_bounds__(ROW_THREADS)
+    row_logsumexp_kernel(const float* logits, int64_t columns, float* result) {
     __shared__ float maxima[WARP], sums[WARP];
     const int64_t row = blockIdx.x;
     Running running;
@@ -588,11 +589,17 @@ __global__ void __launch_bounds__(ROW_THREADS) row_logsumexp_kernel(const float*
 template <typename T>
 __device__ T narrowed(float x);
 template <>
-__device__ float narrowed<float>(float x) { return x; }
+__device__ float narrowed<float>(float x) {
+    return x;
+}
 template <>
-__device__ __half narrowed<__half>(float x) { return __float2half_rn(x); }
+__device__ __half narrowed<__half>(float x) {
+    return __float2half_rn(x);
+}
 template <>
-__device__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+__device__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) {
+    return __float2bfloat16_rn(x);
+}
 
 template <typename T>
 __global__ void __launch_bounds__(ROW_THREADS)
@@ -660,7 +667,8 @@ Status forward_backward_cuda(const Batch& batch, float* losses, float* gradient,
                     batch, tables, losses, directions);
         });
     } else {
-        wide_recursion_kernel<<<static_cast<unsigned>(batch.batch * directions), WIDE, 0, queue>>>(batch, tables, losses);
+        wide_recursion_kernel<<<static_cast<unsigned>(batch.batch * directions), WIDE, 0, queue>>>(batch, tables,
+                                                                                                   losses);
     }
     if (gradient && batch.length) {
         if (batch.max_labels) chain_kernel<<<static_cast<unsigned>(batch.batch), 64, 0, queue>>>(batch, tables);
@@ -704,13 +712,13 @@ Status softmax_gradient_cuda(const float* logits, const float* normaliser, const
     const cudaStream_t queue = static_cast<cudaStream_t>(stream);
     if (precision == FLOAT16)
         softmax_gradient_kernel<<<blocks, ROW_THREADS, 0, queue>>>(logits, normaliser, scale, columns, compact,
-                                                                  static_cast<__half*>(result));
+                                                                   static_cast<__half*>(result));
     else if (precision == BFLOAT16)
         softmax_gradient_kernel<<<blocks, ROW_THREADS, 0, queue>>>(logits, normaliser, scale, columns, compact,
-                                                                  static_cast<__nv_bfloat16*>(result));
+                                                                   static_cast<__nv_bfloat16*>(result));
     else
         softmax_gradient_kernel<<<blocks, ROW_THREADS, 0, queue>>>(logits, normaliser, scale, columns, compact,
-                                                                  static_cast<float*>(result));
+                                                                   static_cast<float*>(result));
     return launched();
 }
 

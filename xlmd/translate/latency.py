@@ -47,7 +47,7 @@ def latency(
     cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
     CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
     tokenisation both ways, `tokenize` and `romanian` as of the corpora, and subwords. sentences: how many, spread over
-    file; None: all. batch_sizes: further batch sizes, for the throughput.
+    the file; None: all. batch_sizes: further batch sizes, for the throughput.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
