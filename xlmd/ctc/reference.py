@@ -27,8 +27,8 @@ def _lattice(
     by_state: bool,
     score_observed: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Labels (B, S), emissions (B, T, S) with -inf wherever a state may not be, where skips from s-2 may land (B, S), and
-    which targets hold the blank (B,).
+    """Labels (B, S), emissions (B, T, S) with -inf wherever a state may not be, where skips from s-2 may land (B, S),
+    and which targets hold the blank (B,).
 
     A +inf becomes NaN, as in the native library.
     """
@@ -78,7 +78,8 @@ def forward_backward(
     """The loss (B,), and its gradient with respect to log_probs (B, T, V), which is -gamma.
 
     log_probs (B, T, V) float32 or float64, any values (it need not be normalised). An infeasible sentence has loss inf
-    and gradient 0; one with a NaN or +inf within its length, or the blank within its target, has NaN in both. Without a gradient the second is empty.
+    and gradient 0; one with a NaN or +inf within its length, or the blank within its target, has NaN in both. Without a
+    gradient the second is empty.
     """
     batch, length, _ = log_probs.shape
     labels, emissions, skips, broken = _lattice(
@@ -142,8 +143,8 @@ def best_path(
     """The states (B, T) int64 of the best path and its score (B,).
 
     Among equal scores: stay, then from s-1, then from s-2; at the end the last blank, then the last label. States are
-    -1 beyond a sentence's length and throughout an infeasible one (score -inf) or one with a NaN or +inf within its length
-    or the blank within its target (score NaN).
+    -1 beyond a sentence's length and throughout an infeasible one (score -inf) or one with a NaN or +inf within its
+    length or the blank within its target (score NaN).
     """
     batch, length, _ = scores.shape
     _, emissions, skips, broken = _lattice(scores, targets, input_lengths, target_lengths, blank, observed, False, True)
