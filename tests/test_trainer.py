@@ -113,6 +113,20 @@ def test_two_runs_with_one_seed_give_bitwise_the_same_weights(tmp_path):
     assert not equal(first, run(tmp_path / "c", replace(SETTINGS, seed=2))[0])
 
 
+def test_masks_are_drawn_from_the_runs_seed(tmp_path):
+    drawn = {}
+    for seed in (1, 2):
+        drawn[seed] = []
+
+        def loss(model, batch, progress, generator, kept=drawn[seed]):
+            kept.append(torch.rand(3, generator=generator.clone_state()))
+            return reconstruct(model, batch, progress, generator)
+
+        run(tmp_path / str(seed), replace(SETTINGS, seed=seed, steps=2), loss)
+    assert not any(torch.equal(a, b) for a, b in zip(drawn[1], drawn[2], strict=True))
+    assert not torch.equal(*drawn[1])
+
+
 @pytest.mark.parametrize("step", [0, 3, 7, 13, 19])
 def test_a_killed_run_continues_to_bitwise_the_same_weights_and_curves(tmp_path, step):
     whole, _ = run(tmp_path / "whole")

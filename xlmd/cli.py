@@ -50,7 +50,11 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDesc
 
 
 _DEVICE = {"default": "auto", "help": "auto (the GPU if there is one), cpu, cuda or cuda:NUMBER"}
-
+_ROMANIAN = {
+    "default": "comma",
+    "choices": ["comma", "without_diacritics", "unchanged"],
+    "help": "how the corpora spell Romanian",
+}
 _DECODER = {
     "defaults": {"type": json.loads, "default": {}, "help": "JSON: {system: options} beside those of a name"},
     "device": _DEVICE,
@@ -110,12 +114,13 @@ def preprocess(argv: Sequence[str]) -> None:
         split={"default": "train", "help": "name of the split, for the files written"},
         out={"required": True, "help": "folder (pair) or file (monolingual) to write"},
         tokenize={"default": "moses", "choices": ["moses", "none"]},
+        romanian=_ROMANIAN,
         cleaning={"type": json.loads, "default": {}, "help": "JSON: max_length, max_ratio, held_out"},
         held_out={"nargs": "*", "default": [], "help": "raw dev and test files; of a pair, source and target in turns"},
         processes={"type": int, "default": 1},
     )
     args = parser.parse_args(argv)
-    common = {"tokenize": args.tokenize, "processes": args.processes}
+    common = {"tokenize": args.tokenize, "romanian": args.romanian, "processes": args.processes}
     if args.target is not None and len(args.held_out) % 2:
         parser.error(f"--held-out: {len(args.held_out)} files; of a pair, source and target are given in turns")
     if args.target is None:
@@ -297,8 +302,9 @@ def score(argv: Sequence[str]) -> None:
 
     tokenize = {"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"}
     parser = _parser(
-        score, "hypotheses", "references", "raw-references", "language", "out", sources={}, tokenize=tokenize
-    )
+        score, "hypotheses", "references", "raw-references", "language", "out",
+        sources={}, tokenize=tokenize, romanian=_ROMANIAN,
+    )  # fmt: skip
     run(**vars(parser.parse_args(argv)))
 
 
@@ -311,6 +317,7 @@ def latency(argv: Sequence[str]) -> None:
         cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME of each, NAME as for `xlmd decode`"},
         **_DECODER,
         tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
+        romanian=_ROMANIAN,
         sentences={"type": int, "help": "how many, spread over the file; all if not given"},
         warmup={"type": int, "default": 10},
         runs={"type": int, "default": 5},
@@ -429,6 +436,7 @@ def translate(argv: Sequence[str]) -> None:
         translate, "run",
         tokenizer={"help": "tokenizer; by default the one the run was trained with"},
         tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
+        romanian=_ROMANIAN,
         device=_DEVICE,
     )  # fmt: skip
     args, rest = parser.parse_known_args(argv)

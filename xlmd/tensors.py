@@ -29,6 +29,20 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     return rank.view(batch, -1)[:, :longest]
 
 
+def log_odds(logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, token: int) -> torch.Tensor:
+    """log p(token) / (1 − p(token)) at every row of hidden (N, d), float64 (N,).
+
+    logits: from (N, d) to (N, V).
+    """
+    odds = []
+    for rows in hidden.split(_ROWS):
+        table = logits(rows).float()
+        own = table[:, token].clone()
+        table[:, token] = float("-inf")
+        odds.append(own - table.logsumexp(dim=-1))
+    return torch.cat(odds).double()
+
+
 def most_probable(
     logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, forbidden: Sequence[int] = ()
 ) -> tuple[torch.Tensor, torch.Tensor]:

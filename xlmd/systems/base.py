@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -60,6 +60,32 @@ class System(ABC):
     @abstractmethod
     def build(self) -> PreTrainedModel:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
+
+    def prepare(self, model: PreTrainedModel, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
+        """Fit a fresh model to the training data before the first update; returns what run.json says of it.
+
+        batches: some of the training pairs, drawn at random from all of them, on the model's device. The result must
+        follow from model and batches alone: every process of a run does it by itself.
+        """
+        return {}
+
+    def examine(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+        """Figures of how the model decodes, beside its BLEU, for curves.csv and run.json.
+
+        sources: as for `translate`.
+        """
+        return {}
+
+    def warnings(self, figures: dict[str, float]) -> list[str]:
+        """What is wrong with a trained model of which `examine` gives these figures, for the log."""
+        return []
+
+    def choose(self, model: PreTrainedModel, bleu: Callable[[Any], float]) -> dict[str, Any]:
+        """Options of decoding chosen on the dev set when training ends: what a decoding's name calls `dev`.
+
+        bleu: the dev BLEU of a decoding (an instance of `Decoding`). Returns {option: value}.
+        """
+        return {}
 
     @abstractmethod
     def load(self, folder: str | Path) -> PreTrainedModel:

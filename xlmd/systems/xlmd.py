@@ -1,6 +1,6 @@
 """XLM-D as a system: the decorated model, Algorithm 1 and iterative refinement behind the common interface."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -9,6 +9,7 @@ import torch
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
+from xlmd.method import blank
 from xlmd.method.algorithm1 import algorithm1, ctc_objective
 from xlmd.method.decoding import XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
@@ -16,6 +17,12 @@ from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
 from xlmd.systems.base import System, cut
 from xlmd.weights import load_pretrained
+
+# Below this share of blanks among decoded positions, or as far above the rest, a trained model is not a usual one.
+_FEW_BLANKS = 0.02
+
+# What `choose` tries for blank_penalty; of equally good ones it takes the first.
+_PENALTIES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclass
@@ -29,10 +36,17 @@ class XLMDSettings:
     add_and_scale: bool = option(True, "False: latent transform only, a single-step model ('LT only', Table 2)")
     gamma: float = option(0.5, "scale of the sum in Eq. 4")
     initial_sigma: float = option(1.0, "initial σ of the latent transform")
+    normalise_tokens: bool = option(False, "e and p through the embedding LayerNorm before Eq. 4 where M > 0")
     normalise_sum: bool = option(True, "embedding LayerNorm after Eq. 4 where M > 0")
     position_before_transform: bool = option(False, "h⁰ carries its position embedding where M = 0")
     dropout: float | None = option(None, "dropout rate; the MLM's own if not given")
     blank: str = option("<s>", "the token that serves as the CTC blank")
+    calibrate_blank: bool = option(
+        True, "set the blank's output bias before the first update (False: as the pre-trained model has it)"
+    )
+    blank_probability: float | None = option(
+        None, "mean probability that the blank is given then, in the all-<mask> pass; 1 − J/T of the pairs if not given"
+    )
     mask_block: int = option(8, "B, positions a block of the training mask (§2.3)", 1)
     mask_count_per: Literal["sentence", "block"] = option(
         "sentence", "whether k ~ U{1..B} is drawn a sentence or a block"
@@ -51,6 +65,8 @@ class XLMDSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.blank_probability is not None and not 0 < self.blank_probability < 1:
+            raise UserError(f"blank_probability = {self.blank_probability}: must lie between 0 and 1")
 
 
 class XLMD(System):
@@ -77,6 +93,7 @@ class XLMD(System):
             add_and_scale=settings.add_and_scale,
             gamma=settings.gamma,
             initial_sigma=settings.initial_sigma,
+            normalise_tokens=settings.normalise_tokens,
             normalise_sum=settings.normalise_sum,
             position_before_transform=settings.position_before_transform,
             blank_token_id=self.blank,
@@ -87,6 +104,17 @@ class XLMD(System):
                 f" but the tokenizer {len(self.tokenizer)} tokens"
             )
         return model
+
+    def prepare(self, model: XLMDForTranslation, batches: Sequence[ParallelBatch]) -> dict:
+        if not self.settings.calibrate_blank:
+            return {}
+        sources = [self.with_specials(batch.source, batch.source_lengths) for batch in batches]
+        probability = self.settings.blank_probability
+        if probability is None:
+            tokens = sum(int(batch.target_lengths.sum()) for batch in batches)
+            positions = sum(int(upsampled_lengths(lengths, self.settings.s).sum()) for _, lengths in sources)
+            probability = 1 - tokens / positions
+        return {"blank": blank.set_blank_probability(model, sources, probability)}
 
     def load(self, folder: str | Path) -> XLMDForTranslation:
         return load_pretrained(XLMDForTranslation, folder)
@@ -111,10 +139,11 @@ class XLMD(System):
         source, lengths = self.with_specials(batch.source, batch.source_lengths)
         pair = (source, lengths, batch.target, batch.target_lengths)
         common = {"reduction": settings.reduction, "zero_infinity": settings.zero_infinity}
+        figures = {"sigma": float(model.latent_transform.sigma.detach())}
         if not settings.add_and_scale or progress < settings.all_mask_fraction:
             loss = ctc_objective(model, *pair, **common)
         else:
-            loss = algorithm1(
+            loss, alignment = algorithm1(
                 model,
                 *pair,
                 block=settings.mask_block,
@@ -126,11 +155,37 @@ class XLMD(System):
                 score_observed=settings.score_observed,
                 **common,
             )
-        return loss, {"sigma": float(model.latent_transform.sigma.detach())}
+            shares = blank.alignment_shares(alignment, upsampled_lengths(lengths, settings.s), self.blank)
+            figures |= {f"viterbi_{kind}": share for kind, share in shares.items()}
+        return loss, figures
+
+    def examine(self, model: XLMDForTranslation, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+        """The shares of blanks and of repeats in the alignments that the default decoding ends with."""
+        shares = blank.alignment_shares(*self._align(model, sources, self.validation_decoding()), self.blank)
+        return {f"decoded_{kind}": share for kind, share in shares.items()}
+
+    def warnings(self, figures: dict[str, float]) -> list[str]:
+        share = figures["decoded_blank"]
+        where = f"{100 * share:.1f}% of the decoded positions are blank"
+        if share < _FEW_BLANKS:
+            return [f"{where}: the model has not learnt to use the blank (docs/readings.md, row 35)"]
+        if share > 1 - _FEW_BLANKS:
+            return [f"{where}: the translations are all but empty"]
+        return []
+
+    def choose(self, model: XLMDForTranslation, bleu: Callable[[XLMDDecoding], float]) -> dict[str, float]:
+        """blank_penalty: the best of a few for a single iteration, the cheapest; docs/embedded-scale.md says why."""
+        return {"blank_penalty": max(_PENALTIES, key=lambda p: bleu(XLMDDecoding(iterations=1, blank_penalty=p)))}
 
     def translate(
         self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
     ) -> list[list[int]]:
+        return collapse(*self._align(model, sources, decoding), self.blank)
+
+    def _align(
+        self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The final alignments of a batch, (B, T) int64, and their lengths (B,)."""
         device = model.latent_transform.sigma.device
         sources = cut(sources, model.config.longest_source - 2)
         lengths = torch.tensor([len(source) for source in sources])
@@ -138,10 +193,9 @@ class XLMD(System):
         for row, source in zip(padded, sources, strict=True):
             row[: len(source)] = torch.as_tensor(source)
         source, lengths = self.with_specials(padded, lengths)
-        alignment, lengths = iterative_refinement(
+        return iterative_refinement(
             model,
             source.to(device),
             lengths.to(device),
             decoding,
         )
-        return collapse(alignment, lengths, self.blank)

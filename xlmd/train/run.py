@@ -24,6 +24,10 @@ from xlmd.translate.load import translate_all
 logger = logging.getLogger(__name__)
 
 
+# Sentences that a fresh model is fitted to before the first update, and that show how it decodes.
+_PREPARED, _EXAMINED, _TOGETHER = 256, 32, 32
+
+
 @dataclass
 class TrainFiles:
     """What a training run reads and writes. An encoded file is named without its .ids.npy and .offsets.npy."""
@@ -90,6 +94,9 @@ class _Translation:
             )
         self.references = references[: trainer.validation_sentences]
         self.kept, self.dropped = usable_pairs(self.system, self.source, self.target)
+        self.pairs = ParallelText(self.source, self.target, keep=self.kept)
+        self.examined = [self.dev[index].tolist() for index in range(min(_EXAMINED, len(self.references)))]
+        self.prepared: dict[str, Any] = {}
         self.recorded = {"system": name, "settings": asdict(settings), "files": asdict(files)}
         self.inputs = self._inputs()
         out = Path(files.out)
@@ -106,11 +113,19 @@ class _Translation:
         ]
 
     def build(self) -> PreTrainedModel:
-        return self.system.build()
+        """A run that is continued prepares its model as it did before, and then reads the checkpoint's weights."""
+        model = self.system.build()
+        drawn = np.random.default_rng(self.trainer.seed).permutation(self.kept)[:_PREPARED]
+        batches = [
+            self.pairs.collate(drawn[start : start + _TOGETHER], self.tokenizer.pad_token_id)
+            for start in range(0, len(drawn), _TOGETHER)
+        ]
+        self.prepared = self.system.prepare(model, batches)
+        return model
 
     def stream(self, rank: int) -> BatchStream:
         return BatchStream(
-            ParallelText(self.source, self.target, keep=self.kept),
+            self.pairs,
             max_tokens=self.trainer.max_tokens,
             pad=self.tokenizer.pad_token_id,
             seed=self.trainer.seed,
@@ -120,14 +135,22 @@ class _Translation:
         )
 
     def validate(self, model: PreTrainedModel) -> dict[str, float]:
-        decoding, sample = self.system.validation_decoding(), self.references
+        bleu = self._bleu(model, self.system.validation_decoding())
+        return {"bleu": bleu} | self.system.examine(model, self.examined)
+
+    def _bleu(self, model: PreTrainedModel, decoding: Any) -> float:
+        """Dev BLEU."""
+        sample = self.references
         ids = translate_all(self.system, model, self.dev, decoding, self.trainer.max_tokens, len(sample))
         hypotheses = [decode_ids(self.tokenizer, sentence) for sentence in ids]
-        return {"bleu": sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score}
+        return sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score
 
     def facts(self, model: PreTrainedModel, stream: BatchStream) -> dict[str, Any]:
         longer = {f"longer than a batch of {self.trainer.max_tokens} tokens": stream.left_out}
         settings = self.system.describe(model)
+        figures = self.system.examine(model, self.examined)
+        for warning in self.system.warnings(figures):
+            logger.warning("%s: %s", self.files.out, warning)
         return {
             "description": {"system": self.name, "direction": self.files.direction, "settings": settings},
             "data": {
@@ -136,4 +159,7 @@ class _Translation:
                 "left_out": self.dropped | longer,
             },
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "prepared": self.prepared,
+            "examined": figures,
+            "chosen": self.system.choose(model, lambda decoding: self._bleu(model, decoding)),
         }

@@ -9,6 +9,7 @@ from xlmd.options import parse_options
 from xlmd.systems import find_system
 
 ENGINE = "engine"  # stands in the name of a timing: the program that runs the model, which is no option of its system
+DEV = "dev"  # the value of an option that stands for the one chosen on the dev set
 
 
 def parse_decoding(name: str) -> dict[str, str]:
@@ -22,11 +23,17 @@ def parse_decoding(name: str) -> dict[str, str]:
 def decoding_options(run: str | Path, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The options of decoding a run: its system's `defaults`, then what the decoding's name says.
 
-    Raises UserError naming an option that the system does not have or a value of another type.
+    The value `dev` stands for the one that was chosen on the dev set when the run's training ended (`System.choose`).
+    Raises UserError naming an option that the system does not have, a value of another type, or one never chosen.
     """
-    system = find_system(describe(run, {})["system"])
+    record = read_json(Path(run) / "run.json")
+    system, chosen = find_system(record["description"]["system"]), record.get("chosen", {})
     texts = {key: str(value) for key, value in defaults.get(system.name, {}).items()} | parse_decoding(name)
     texts.pop(ENGINE, None)
+    for key in [key for key, text in texts.items() if text == DEV]:
+        if key not in chosen:
+            raise UserError(f"decoding option {key}={DEV}: {run} has no value chosen on the dev set")
+        texts[key] = str(chosen[key])
     return parse_options(system.Decoding, texts, f"decoding of {system.name}")
 
 

@@ -9,6 +9,7 @@ import torch
 
 from xlmd.data.encoded import EncodedText, decode_ids
 from xlmd.data.preprocess import detokenize, tokenize_lines
+from xlmd.data.romanian import Letters
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.devices import gpu_name, pick_device
@@ -39,13 +40,14 @@ def latency(
     threads: int,
     out: str,
     tokenize: str = "moses",
+    romanian: Letters = "comma",
 ) -> None:
     """Time trained runs in turn, at batch 1, and write it all to `out`.
 
     cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
     CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
-    tokenisation both ways, `tokenize` ("moses" or "none") and subwords. sentences: how many, spread evenly over the
-    file; None: all. batch_sizes: further batch sizes, for the throughput.
+    tokenisation both ways, `tokenize` and `romanian` as of the corpora, and subwords. sentences: how many, spread over
+    the file; None: all. batch_sizes: further batch sizes, for the throughput.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
@@ -62,7 +64,7 @@ def latency(
         synchronize=partial(torch.cuda.synchronize, where) if where.type == "cuda" else None,
         batch_sizes=batch_sizes,
         texts=[lines[index] for index in chosen],
-        encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize))[0],
+        encode=lambda line: encoder(tokenize_lines([line], source_language, tokenize, romanian))[0],
         decode=lambda ids: detokenize([decode_ids(tok, ids)], target_language, tokenize)[0],
     )
     protocol = {

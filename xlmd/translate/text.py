@@ -5,6 +5,7 @@ from typing import Any
 
 from xlmd.data.encoded import decode_ids
 from xlmd.data.preprocess import detokenize, tokenize_lines
+from xlmd.data.romanian import Letters
 from xlmd.data.tokenizer import subword_encoder
 from xlmd.devices import pick_device
 from xlmd.translate.decodings import describe
@@ -19,9 +20,12 @@ def translate_text(
     decoding: dict[str, Any],
     device: str,
     tokenize: str = "moses",
+    romanian: Letters = "comma",
     batch: int = 16,
 ) -> list[str]:
     """Translate raw text to raw text, one sentence per line. An empty line gives an empty translation.
+
+    tokenize, romanian: as the corpora of the run were prepared (`xlmd.data.preprocess.tokenize_lines`).
 
     device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1". batch: sentences translated at once. A line that
     is too long for the model is cut, with a warning: give it sentences. Raises UserError if there is no such run,
@@ -29,7 +33,7 @@ def translate_text(
     """
     source_language, target_language = describe(run, {})["direction"].split("-")
     translator = RunTranslator(*load_run(run, tokenizer, pick_device(device)), decoding)
-    sources = subword_encoder(tokenizer)(tokenize_lines(lines, source_language, tokenize))
+    sources = subword_encoder(tokenizer)(tokenize_lines(lines, source_language, tokenize, romanian))
     filled = [index for index, source in enumerate(sources) if source]
     translations = [""] * len(sources)
     for start in range(0, len(filled), batch):
