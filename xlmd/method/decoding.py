@@ -1,7 +1,7 @@
 """Decoding in a constant number of iterations (§2.3): mask, predict, commit the most probable tokens of each block."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -27,7 +27,7 @@ class XLMDDecoding:
 class Engine(Protocol):
     """What runs a trained XLM-D: `XLMDForTranslation` in torch, or its exported graphs elsewhere."""
 
-    config: "XLMDConfig"  # noqa: F821
+    config: Any  # an `xlmd.method.model.XLMDConfig`
 
     def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z: (B, T, d) and its lengths (B,) int64, of source (B, I) and source_lengths (B,), both int64."""
@@ -82,10 +82,11 @@ def iterative_refinement(
         predicted, log_probability = engine.predict(z, lengths, alignment, positions, decoding.blank_penalty)
         tokens = alignment.flatten().scatter(0, positions, predicted).view_as(alignment)
         if iteration == iterations:
-            return tokens, lengths
+            break
         latest = confidence.flatten().scatter(0, positions, log_probability).view_as(confidence)
         confidence = torch.where(settled, confidence, latest)
         # Settled positions rank first, unless they have to defend their place.
         priority = confidence if decoding.committed == "remask" else confidence.masked_fill(settled, float("inf"))
         settled = rank_within_blocks(priority, lengths, block) < committed_per_block(iteration, iterations, block)
         alignment = torch.where(settled, tokens, engine.config.mask_token_id)
+    return tokens, lengths

@@ -1,12 +1,12 @@
 """transformers' way to use a trained XLM-D: `model.generate(input_ids, attention_mask)`, and the settings beside it."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import GenerationConfig
 
-from xlmd.method.decoding import XLMDDecoding, collapse, iterative_refinement
+from xlmd.method.decoding import Engine, XLMDDecoding, collapse, iterative_refinement
 
 OPTIONS = tuple(item.name for item in fields(XLMDDecoding))
 
@@ -27,9 +27,14 @@ class XLMDGenerationConfig(GenerationConfig):
         """The same as iterative refinement takes them. Raises UserError naming a value out of range."""
         return XLMDDecoding(**{name: getattr(self, name) for name in OPTIONS})
 
-    def from_model_config(self, *_: Any) -> None:
-        """A model's configuration says nothing of how to decode."""
-        raise NotImplementedError
+    @classmethod
+    def from_model_config(cls, model_config: Any) -> "XLMDGenerationConfig":
+        """A model's configuration says nothing of how to decode: the defaults."""
+        return cls()
+
+
+class _GeneratingEngine(Engine, Protocol):
+    generation_config: XLMDGenerationConfig
 
 
 class XLMDGenerationMixin:
@@ -40,7 +45,7 @@ class XLMDGenerationMixin:
 
     @torch.inference_mode()
     def generate(
-        self,
+        self: _GeneratingEngine,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         generation_config: XLMDGenerationConfig | None = None,

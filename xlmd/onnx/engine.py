@@ -1,6 +1,7 @@
 """ONNX Runtime in the place of torch: the graphs that `xlmd.onnx.graphs` wrote, with the library's loop around them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,6 +10,9 @@ from xlmd.errors import UserError
 from xlmd.method.generation import XLMDGenerationConfig, XLMDGenerationMixin
 from xlmd.method.model import XLMDConfig
 from xlmd.onnx.graphs import ENCODE, REFINE, VERSION, graph_file, require_onnx
+
+if TYPE_CHECKING:  # it is optional
+    import onnxruntime
 
 
 class OnnxEngine(XLMDGenerationMixin):
@@ -71,7 +75,7 @@ def graphs_weights(folder: str | Path) -> str | None:
         return None
 
 
-def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":  # noqa: F821
+def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
     if not path.is_file():

@@ -54,7 +54,7 @@ def write_graphs(model: XLMDForTranslation, folder: Path, weights_sha256: str) -
     model = copy.deepcopy(model).cpu().float().eval()
     width = min(8, model.config.longest_source)
     lengths = torch.tensor([width, width - 1, width - 2]).clamp(min=1)
-    source = torch.full((3, width), model.config.eos_token_id)
+    source = torch.full((3, width), model.config.blank_token_id)
     z = torch.zeros(3, int(upsampled_lengths(lengths[:1], model.config.upsampling_ratio)), model.config.hidden_size)
     alignment = torch.full(z.shape[:2], model.config.mask_token_id)
     batch, length, count = (torch.export.Dim.DYNAMIC,) * 3
@@ -135,6 +135,7 @@ def _write(
             module, example, dynamo=True, dynamic_shapes=dynamic, input_names=inputs, output_names=outputs,
             opset_version=_OPSET, verbose=False,
         )  # fmt: skip
+        assert program is not None  # the exporter that was asked for returns one
         raw, large = path.with_suffix(".raw"), _bytes(module) > _LARGEST_FILE
         program.save(raw, external_data=large)
     options = onnxruntime.SessionOptions()
