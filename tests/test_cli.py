@@ -148,11 +148,15 @@ def translating(tmp_path, monkeypatch, capsys, text, *flags):
         class Decoding:
             pass
 
+        def longest_source(self, model):
+            return 4
+
         def translate(self, model, sources, decoding):
+            assert all(len(source) <= 4 for source in sources)
             return sources
 
     folder = run_folder(tmp_path)
-    monkeypatch.setattr("xlmd.translate.text.load_run", lambda *_: (Copying(), None))
+    monkeypatch.setattr("xlmd.translate.text.load_engine", lambda *_: (Copying(), None))
     monkeypatch.setattr("xlmd.translate.text.subword_encoder", lambda _: lambda lines: [line.split() for line in lines])
     monkeypatch.setattr("xlmd.translate.text.decode_ids", lambda _, ids: " ".join(ids))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
@@ -168,6 +172,28 @@ def translating(tmp_path, monkeypatch, capsys, text, *flags):
 def test_translate_reads_utf8_whatever_the_locale_and_keeps_every_line(tmp_path, monkeypatch, capsys):
     status, out, _ = translating(tmp_path, monkeypatch, capsys, "\ufeffäß\r\n\nzwei Wörter".encode())
     assert (status, out) == (0, "äß\n\nzwei Wörter\n")
+
+
+def test_translate_gives_a_line_for_each_line_however_long_or_empty(tmp_path, monkeypatch, capsys):
+    text = "\0\n \n" + "wort " * 10_000 + "\neins\0zwei\nein kurzer Satz. Und ein zweiter Satz!\n"
+    _, out, err = translating(tmp_path, monkeypatch, capsys, text.encode(), "--batch-size", "3")
+    assert out == "\n\n" + ("wort " * 10_000).strip() + "\neins zwei\nein kurzer Satz. Und ein zweiter Satz!\n"
+    assert "5/5" in err
+
+
+def test_translate_reads_and_writes_files(tmp_path, monkeypatch, capsys):
+    (tmp_path / "in.txt").write_text("eins\n\nzwei\n")
+    files = ["--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out.txt")]
+    status, out, _ = translating(tmp_path, monkeypatch, capsys, b"", *files)
+    assert (status, out, (tmp_path / "out.txt").read_text()) == (0, "", "eins\n\nzwei\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"), [(["--batch-size", "0"], "batch = 0"), (["--input", "nowhere.txt"], "nowhere.txt")]
+)
+def test_a_wrong_flag_of_translate_is_named(tmp_path, monkeypatch, capsys, flags, message):
+    status, _, err = translating(tmp_path, monkeypatch, capsys, b"text\n", *flags)
+    assert status == 2 and message in err
 
 
 @pytest.mark.parametrize("text", [b"good\nb\xffd\n", b"good\n\xc3", b"good\n" + "b\xf6se".encode("latin-1")])

@@ -6,7 +6,7 @@ from small_models import VOCABULARY, decorated, save_mlm
 
 from xlmd.errors import UserError
 from xlmd.method.decoding import XLMDDecoding, iterative_refinement
-from xlmd.onnx.engine import OnnxEngine, graphs_weights
+from xlmd.onnx.engine import OnnxEngine
 from xlmd.onnx.graphs import quantise, write_graphs
 
 onnx = pytest.importorskip("onnx")
@@ -107,7 +107,7 @@ def test_weights_too_large_for_one_file_lie_beside_it(models):
 
 def test_what_is_missing_or_of_another_version_is_named(models, tmp_path, monkeypatch):
     model, folder = models["M=half"]
-    assert graphs_weights(folder) == "of the weights"
+    assert OnnxEngine(folder).weights_sha256 == "of the weights"
     with pytest.raises(UserError, match="no exported model"):
         OnnxEngine(tmp_path / "nowhere")
     model.config.save_pretrained(tmp_path)

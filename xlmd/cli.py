@@ -30,8 +30,8 @@ def _parser(verb: Callable, *arguments: str, **options: dict) -> argparse.Argume
     return parser
 
 
-def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
-    """Parse `argv` into instances of settings dataclasses, one flag per field."""
+def _split_settings(argv: Sequence[str], verb: Callable, *types: type, **defaults: object) -> list:
+    """Parse `argv` into instances of settings dataclasses, one flag per field; `defaults` stand for the fields' own."""
     from xlmd.options import add_flags, from_arguments
 
     parser = argparse.ArgumentParser(
@@ -39,6 +39,7 @@ def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
     )
     for kind in types:
         add_flags(parser, kind)
+    parser.set_defaults(**defaults)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.error(f"unknown flags: {' '.join(unknown)} (see xlmd {verb.__name__} --help)")
@@ -49,6 +50,10 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDesc
     pass
 
 
+_ENGINE = {
+    "default": "torch",
+    "help": "what runs an XLM-D: torch, or ONNX Runtime on a CPU, onnx or, with 8-bit weights, onnx_int8",
+}
 _DEVICE = {"default": "auto", "help": "auto (the GPU if there is one), cpu, cuda or cuda:NUMBER"}
 _ROMANIAN = {
     "default": "comma",
@@ -56,6 +61,7 @@ _ROMANIAN = {
     "help": "how the corpora spell Romanian",
 }
 _DECODER = {
+    "engine": _ENGINE,
     "defaults": {"type": json.loads, "default": {}, "help": "JSON: {system: options} beside those of a name"},
     "device": _DEVICE,
     "threads": {"type": int, "default": 1},
@@ -271,14 +277,15 @@ def distill(argv: Sequence[str]) -> None:
 
 
 def _decoding(argv: Sequence[str], run: str, verb: Callable) -> dict:
-    """The options of decoding on the command line, by the system of the run."""
+    """The options of decoding on the command line, by the system of the run; the others as chosen for the run."""
     from pathlib import Path
 
     from xlmd.files import read_json
     from xlmd.systems import find_system
+    from xlmd.translate.decodings import chosen_options
 
     system = find_system(read_json(Path(run) / "run.json")["description"]["system"])
-    return asdict(_split_settings(argv, verb, system.Decoding)[0])
+    return asdict(_split_settings(argv, verb, system.Decoding, **chosen_options(run))[0])
 
 
 def decode(argv: Sequence[str]) -> None:
@@ -419,40 +426,76 @@ def resolve(argv: Sequence[str]) -> None:
 
 
 def translate(argv: Sequence[str]) -> None:
-    """Translate standard input, raw text with one sentence per line, with a trained run.
+    """Translate raw text, one sentence per line, with a trained run: a line out for each line in.
 
     Further flags are the system's options of decoding: XLM-D --iterations --strategy --committed, CMLM --iterations
-    --length_beam, Transformer --beam --length_penalty. The tokenizer is found from the project's folder; elsewhere name
-    it. Example:
+    --length_beam, Transformer --beam --length_penalty. A line that is too long for the model is translated sentence by
+    sentence. Example:
     echo "The doctor will treat the patient." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=2-s=2.0
     """
-    from pathlib import Path
+    from xlmd.data.text import lines_of, read_lines
+    from xlmd.files import write_lines
+    from xlmd.progress import progress
+    from xlmd.translate.text import TextTranslator
 
-    from xlmd.data.text import lines_of
-    from xlmd.files import read_json
-    from xlmd.translate.text import translate_text
-
+    recorded = "; by default as the run recorded it"
     parser = _parser(
         translate, "run",
-        tokenizer={"help": "tokenizer; by default the one the run was trained with"},
-        tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
-        romanian=_ROMANIAN,
+        input={"help": "file to translate; by default standard input"},
+        output={"help": "file to write, when all is translated; by default standard output"},
+        batch_size={"type": int, "default": 16, "dest": "batch", "help": "sentences translated at once"},
+        engine=_ENGINE | {"default": "auto", "help": _ENGINE["help"] + "; auto: onnx where `xlmd export` has put it"},
+        threads={"type": int, "help": "cores to use; by default all"},
         device=_DEVICE,
+        tokenizer={"help": "tokenizer, for a run folder without one"},
+        tokenize={"choices": ["moses", "none"], "help": "how the corpora were tokenised" + recorded},
+        romanian=_ROMANIAN | {"default": None, "help": "how the corpora spell Romanian" + recorded},
     )  # fmt: skip
     args, rest = parser.parse_known_args(argv)
-    if args.tokenizer is None:
-        args.tokenizer = read_json(Path(args.run) / "run.json")["settings"]["files"]["tokenizer"]
     decoding = _decoding(rest, args.run, translate)
+    given, out = vars(args), args.output
+    source = given.pop("input")
+    del given["output"]
+    lines = read_lines(source) if source else list(lines_of(sys.stdin.buffer, "standard input"))
+    translations = progress(TextTranslator(**given, decoding=decoding)(lines), total=len(lines), unit=" lines")
+    if out:
+        write_lines(out, translations)
+        return
     sys.stdout.reconfigure(encoding="utf-8")
-    for line in translate_text(lines_of(sys.stdin.buffer, "standard input"), **vars(args), decoding=decoding):
+    for line in translations:
         print(line)
+
+
+def export(argv: Sequence[str]) -> None:
+    """Write a trained XLM-D as a folder for ONNX Runtime or for transformers: xlmd export RUN --format onnx.
+
+    `xlmd translate` uses the graphs that stand in the run's own folder, where they are written by default.
+    """
+    from xlmd.translate.export import export as run
+
+    parser = _parser(
+        export,
+        format={"required": True, "choices": ["onnx", "transformers"]},
+        out={"help": "folder to write; by default RUN/onnx or RUN/transformers"},
+        int8={
+            "action": "store_true",
+            "help": "quantised graphs too, if they lose no more than 0.1 BLEU on the dev set",
+        },
+        dev_source={"help": "encoded source of the dev set that int8 is measured on; by default the run's"},
+        dev_reference={"help": "its tokenised reference; by default the run's"},
+        tokenizer={"help": "tokenizer, for a run folder without one"},
+    )
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    args = vars(parser.parse_args(argv))
+    folder, out = args.pop("run"), args.pop("out")
+    run(folder, out or f"{folder}/{args['format']}", **args)
 
 
 VERBS = {
     verb.__name__: verb
     for verb in (
         resolve, phrasebook, fetch, gather, preprocess, tokenizer, encode, pretrain, train, distill, decode, score,
-        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate,
+        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate, export,
     )
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Reading weights: safetensors only, so that nothing is unpickled, and whole or not at all."""
 
+import hashlib
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from xlmd.errors import UserError
+from xlmd.files import file_sha256
 
 
 def load_pretrained(
@@ -42,6 +44,17 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the weights in {path}: {error}") from error
+
+
+def weights_sha256(folder: str | Path) -> str:
+    """One hash of all the weights in a transformers folder, by which what was made of them can tell whose it is.
+
+    Raises UserError if there are none.
+    """
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise UserError(f"{folder} holds no weights: there is no .safetensors file")
+    return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ rule train:
         pretrained=lambda w: built(mlm(w.direction)) if PRETRAINED[w.system] else [],
     output:
         model=directory(f"{RUN}/model"),
+        tokenizer=directory(f"{RUN}/tokenizer"),
         record=f"{RUN}/run.json",
         curves=f"{RUN}/curves.csv",
     log:
@@ -35,9 +36,12 @@ rule train:
         target=lambda w: LAYOUT.training_data(w.direction, w.data)[1],
         dev=lambda w: LAYOUT.encoded(w.direction, "dev", 0),
         tokenizer=lambda w: tokenizer(w.direction),
+        tokenize=config["preprocessing"]["tokenize"],
+        romanian=config["preprocessing"]["romanian"],
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
         "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
         " --tokenizer {params.tokenizer:q} --source {params.source} --target {params.target}"
         " --dev_source {params.dev} --dev_reference {input.reference} --out {params.folder}"
+        " --tokenize {params.tokenize} --romanian {params.romanian}"
         " --code {params.code} 2>&1 | tee {log}"

@@ -140,6 +140,8 @@ class RunSettings:
             "dev_source": layout.encoded(run.direction, "dev", 0),
             "dev_reference": layout.text(run.direction, "dev", 1),
             "out": f"{layout.root}/runs/{run.name}",
+            "tokenize": self.config["preprocessing"]["tokenize"],
+            "romanian": self.config["preprocessing"]["romanian"],
         }
 
     def inputs(self, run: Run) -> list[str]:

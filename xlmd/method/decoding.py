@@ -27,6 +27,7 @@ class XLMDDecoding:
 class Engine(Protocol):
     """What runs a trained XLM-D: `XLMDForTranslation` in torch, or its exported graphs elsewhere."""
 
+    device: torch.device
     config: Any  # an `xlmd.method.model.XLMDConfig`
 
     def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

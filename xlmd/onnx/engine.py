@@ -9,7 +9,7 @@ import torch
 from xlmd.errors import UserError
 from xlmd.method.generation import XLMDGenerationConfig, XLMDGenerationMixin
 from xlmd.method.model import XLMDConfig
-from xlmd.onnx.graphs import ENCODE, REFINE, VERSION, graph_file, require_onnx
+from xlmd.onnx.graphs import ENCODE, REFINE, VERSION, graph_file, require
 
 if TYPE_CHECKING:  # it is optional
     import onnxruntime
@@ -25,7 +25,7 @@ class OnnxEngine(XLMDGenerationMixin):
     device = torch.device("cpu")
 
     def __init__(self, folder: str | Path, *, int8: bool = False, threads: int | None = 1) -> None:
-        require_onnx()
+        require("onnxruntime")
         folder = Path(folder)
         try:
             self.config = XLMDConfig.from_pretrained(folder)
@@ -65,14 +65,6 @@ class OnnxEngine(XLMDGenerationMixin):
         }
         tokens, log_probability = self._refine.run(None, feed)
         return torch.from_numpy(tokens), torch.from_numpy(log_probability)
-
-
-def graphs_weights(folder: str | Path) -> str | None:
-    """The sha256 of the weights that a folder's graphs were made from; None if it holds no graphs of this version."""
-    try:
-        return OnnxEngine(folder).weights_sha256
-    except UserError:
-        return None
 
 
 def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":

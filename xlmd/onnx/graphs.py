@@ -8,6 +8,7 @@ The choice among the vocabulary lies inside the graph: nothing with V columns le
 """
 
 import copy
+import importlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -32,16 +33,15 @@ def graph_file(name: str, int8: bool = False) -> str:
     return f"{name}.int8.onnx" if int8 else f"{name}.onnx"
 
 
-def require_onnx() -> None:
-    """Raises UserError that says what to install if ONNX, its exporter or ONNX Runtime is missing."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"{error}: `pip install xlmd[engine]` installs what ONNX needs; --engine torch works without"
-        ) from error
+def require(*packages: str) -> None:
+    """Raises UserError that says what to install if one of ONNX's packages, which are optional, is missing."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UserError(
+                f"{error}: `pip install xlmd[engine]` installs what ONNX needs; --engine torch works without"
+            ) from error
 
 
 def write_graphs(model: XLMDForTranslation, folder: Path, weights_sha256: str) -> None:
@@ -50,7 +50,7 @@ def write_graphs(model: XLMDForTranslation, folder: Path, weights_sha256: str) -
     weights_sha256: of the model's file of weights; the graphs carry it, so that a reader can tell whether they are of
     the same model. Raises UserError if ONNX is not installed.
     """
-    require_onnx()
+    require("onnx", "onnxruntime", "onnxscript")
     model = copy.deepcopy(model).cpu().float().eval()
     width = min(8, model.config.longest_source)
     lengths = torch.tensor([width, width - 1, width - 2]).clamp(min=1)
@@ -131,10 +131,11 @@ def _write(
     import onnxruntime
 
     with _quiet():
+        # The exporter would first try without strict, fail where a length depends on data, and print the graph.
+        traced = torch.export.export(module, example, dynamic_shapes=dynamic, strict=True)
         program = torch.onnx.export(
-            module, example, dynamo=True, dynamic_shapes=dynamic, input_names=inputs, output_names=outputs,
-            opset_version=_OPSET, verbose=False,
-        )  # fmt: skip
+            traced, dynamo=True, input_names=inputs, output_names=outputs, opset_version=_OPSET, verbose=False
+        )
         assert program is not None  # the exporter that was asked for returns one
         raw, large = path.with_suffix(".raw"), _bytes(module) > _LARGEST_FILE
         program.save(raw, external_data=large)
@@ -163,7 +164,7 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         disabled = logging.root.manager.disable
-        logging.disable(logging.WARNING)
+        logging.disable(logging.CRITICAL)
         try:
             yield
         finally:

@@ -118,5 +118,9 @@ class System(ABC):
         """
 
     @abstractmethod
-    def translate(self, model: PreTrainedModel, sources: Sequence[Sequence[int]], decoding: Any) -> list[list[int]]:
+    def longest_source(self, model: Any) -> int:
+        """The most bare subwords of a source that the model takes."""
+
+    @abstractmethod
+    def translate(self, model: Any, sources: Sequence[Sequence[int]], decoding: Any) -> list[list[int]]:
         """Translate a batch of sentences, bare subword ids in and out; `decoding` is an instance of `Decoding`."""

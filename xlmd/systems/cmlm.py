@@ -107,6 +107,9 @@ class CMLM(System):
         loss = words + self.settings.length_weight * length_nll * len(lengths) / len(tokens)
         return loss, {"nll": nll.item(), "length_nll": length_nll.item()}
 
+    def longest_source(self, model: CMLMForTranslation) -> int:
+        return self.settings.max_positions - 2
+
     def translate(
         self, model: CMLMForTranslation, sources: Sequence[Sequence[int]], decoding: CMLMDecoding
     ) -> list[list[int]]:
@@ -114,7 +117,7 @@ class CMLM(System):
         if not sources:
             return []
         model.eval()
-        rows = [torch.tensor(source, dtype=torch.long) for source in cut(sources, self.settings.max_positions - 2)]
+        rows = [torch.tensor(source, dtype=torch.long) for source in cut(sources, self.longest_source(model))]
         source, lengths = self.with_specials(
             pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
         )

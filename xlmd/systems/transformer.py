@@ -119,6 +119,9 @@ class Transformer(System):
             loss = nll + self.settings.label_smoothing * (hidden * (F.embedding(target, weight) - mean)).sum(1).mean()
         return loss, {"nll": nll.item()}
 
+    def longest_source(self, model: MarianMTModel) -> int:
+        return model.config.max_position_embeddings - 1
+
     @torch.inference_mode()
     def translate(
         self, model: MarianMTModel, sources: Sequence[Sequence[int]], decoding: TransformerDecoding
@@ -131,7 +134,7 @@ class Transformer(System):
             return []
         model.eval()
         positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
-        sources = cut(sources, positions - 1)
+        sources = cut(sources, self.longest_source(model))
         rows = [torch.tensor([*source, end]) for source in sources]
         ids = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(model.device)
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(model.device)

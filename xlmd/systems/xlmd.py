@@ -11,7 +11,7 @@ from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
 from xlmd.method import blank
 from xlmd.method.algorithm1 import algorithm1, ctc_objective
-from xlmd.method.decoding import XLMDDecoding, collapse, iterative_refinement
+from xlmd.method.decoding import Engine, XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
 from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
@@ -177,25 +177,20 @@ class XLMD(System):
         """blank_penalty: the best of a few for a single iteration, the cheapest; docs/embedded-scale.md says why."""
         return {"blank_penalty": max(_PENALTIES, key=lambda p: bleu(XLMDDecoding(iterations=1, blank_penalty=p)))}
 
-    def translate(
-        self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
-    ) -> list[list[int]]:
+    def longest_source(self, model: Engine) -> int:
+        return model.config.longest_source - 2
+
+    def translate(self, model: Engine, sources: Sequence[Sequence[int]], decoding: XLMDDecoding) -> list[list[int]]:
         return collapse(*self._align(model, sources, decoding), self.blank)
 
     def _align(
-        self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
+        self, model: Engine, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The final alignments of a batch, (B, T) int64, and their lengths (B,)."""
-        device = model.latent_transform.sigma.device
-        sources = cut(sources, model.config.longest_source - 2)
+        sources = cut(sources, self.longest_source(model))
         lengths = torch.tensor([len(source) for source in sources])
         padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
         for row, source in zip(padded, sources, strict=True):
             row[: len(source)] = torch.as_tensor(source)
         source, lengths = self.with_specials(padded, lengths)
-        return iterative_refinement(
-            model,
-            source.to(device),
-            lengths.to(device),
-            decoding,
-        )
+        return iterative_refinement(model, source.to(model.device), lengths.to(model.device), decoding)

@@ -12,11 +12,14 @@ from transformers import PreTrainedModel
 
 from xlmd.data.batching import BatchStream, ParallelText
 from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
+from xlmd.data.preprocess import Tokenization
+from xlmd.data.romanian import Letters
 from xlmd.data.text import read_lines
-from xlmd.data.tokenizer import load_tokenizer
+from xlmd.data.tokenizer import copy_tokenizer, load_tokenizer
 from xlmd.errors import UserError
 from xlmd.options import option, required
 from xlmd.systems import System, find_system
+from xlmd.train.launch import is_first
 from xlmd.train.recipe import train_task
 from xlmd.train.settings import TrainerSettings
 from xlmd.translate.load import translate_all
@@ -39,6 +42,8 @@ class TrainFiles:
     dev_source: str = required("encoded source side of the dev set")
     dev_reference: str = required("Moses-tokenised target side of the dev set, text")
     out: str = required("run folder to write")
+    tokenize: Tokenization = option("moses", "how the corpora were tokenised")
+    romanian: Letters = option("comma", "how the corpora spell Romanian")
     code: str = option("", "version of the code: a checkpoint of another version is not continued")
 
 
@@ -66,12 +71,14 @@ def usable_pairs(system: System, source: EncodedText, target: EncodedText) -> tu
 
 
 def train(system_name: str, system_settings: Any, trainer: TrainerSettings, files: TrainFiles) -> None:
-    """Train one system and write its run folder: model/, curves.csv, run.json (with counts of pairs left out).
+    """Train one system and write its run folder: tokenizer/, model/, curves.csv, run.json.
 
-    Raises UserError on settings or files that do not fit.
+    run.json counts the pairs left out. Raises UserError on settings or files that do not fit.
     """
-    task = _Translation(system_name, system_settings, trainer, files)
-    train_task(task, trainer, Path(files.out), files.code)
+    task, out = _Translation(system_name, system_settings, trainer, files), Path(files.out)
+    if is_first():
+        copy_tokenizer(files.tokenizer, out / "tokenizer")
+    train_task(task, trainer, out, files.code)
 
 
 class _Translation:

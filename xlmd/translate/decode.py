@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
-from xlmd.devices import pick_device
 from xlmd.errors import UserError
 from xlmd.files import file_sha256, read_json, write_json, write_lines
 from xlmd.translate.decodings import ENGINE, decoding_options, describe, parse_decoding
-from xlmd.translate.load import load_run, translate_all
+from xlmd.translate.engines import load_engine
+from xlmd.translate.load import translate_all
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +30,18 @@ def decode(
     max_tokens: int,
     device: str,
     threads: int,
+    engine: str = "torch",
 ) -> None:
     """Translate an encoded test set with a trained run, once for each of several decodings.
 
-    names: what tells the decodings apart, as "iterations=4"; defaults: {system: options} for the rest. Writes, below
-    the run folder, decodes/<name>/test.txt, Moses-tokenised translations in the order of the file, and test.json, which
-    says what they are. A decoding already made from the same run, source, options and `code` is left as it is.
+    names: what tells the decodings apart, as "iterations=4"; defaults: {system: options} for the rest. engine: of
+    `xlmd.translate.engines.ENGINES`. Writes, below the run folder, decodes/<name>/test.txt, Moses-tokenised
+    translations in the order of the file, and test.json, which says what they are. A decoding already made from the
+    same run, source, options, engine and `code` is left as it is.
     """
     torch.set_num_threads(threads)
     sources_sha256 = [file_sha256(path) for path in encoded_paths(source)]
-    inputs = {"run": file_sha256(f"{run}/run.json"), "source": sources_sha256, "code": code}
+    inputs = {"run": file_sha256(f"{run}/run.json"), "source": sources_sha256, "code": code, "engine": engine}
     loaded = None
     for name in names:
         if ENGINE in parse_decoding(name):
@@ -49,7 +51,7 @@ def decode(
         if _is_made(out, identity):
             logger.info("%s is there already", out)
             continue
-        loaded = loaded or (*load_run(run, tokenizer, pick_device(device)), EncodedText(source))
+        loaded = loaded or (*load_engine(run, tokenizer, device, engine, threads), EncodedText(source))
         system, model, sources = loaded
         decoding = system.Decoding(**options)
         started = time.perf_counter()

@@ -27,7 +27,7 @@ def decoding_options(run: str | Path, name: str, defaults: dict[str, dict[str, A
     Raises UserError naming an option that the system does not have, a value of another type, or one never chosen.
     """
     record = read_json(Path(run) / "run.json")
-    system, chosen = find_system(record["description"]["system"]), record.get("chosen", {})
+    system, chosen = find_system(record["description"]["system"]), chosen_options(run)
     texts = {key: str(value) for key, value in defaults.get(system.name, {}).items()} | parse_decoding(name)
     texts.pop(ENGINE, None)
     for key in [key for key, text in texts.items() if text == DEV]:
@@ -35,6 +35,11 @@ def decoding_options(run: str | Path, name: str, defaults: dict[str, dict[str, A
             raise UserError(f"decoding option {key}={DEV}: {run} has no value chosen on the dev set")
         texts[key] = str(chosen[key])
     return parse_options(system.Decoding, texts, f"decoding of {system.name}")
+
+
+def chosen_options(run: str | Path) -> dict[str, Any]:
+    """The options of decoding that were chosen on the dev set when the run's training ended (`System.choose`)."""
+    return read_json(Path(run) / "run.json").get("chosen", {})
 
 
 def describe(run: str | Path, decoding: dict[str, Any]) -> dict[str, Any]:

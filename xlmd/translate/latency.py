@@ -17,9 +17,11 @@ from xlmd.files import write_json
 from xlmd.record import hardware
 from xlmd.systems import System, Translator
 from xlmd.systems.transformer import TransformerDecoding
+from xlmd.systems.xlmd import XLMD
 from xlmd.translate import ctranslate
-from xlmd.translate.decodings import ENGINE, decoding_options, parse_decoding
-from xlmd.translate.load import RunTranslator, load_run
+from xlmd.translate.decodings import ENGINE, decoding_options, describe, parse_decoding
+from xlmd.translate.engines import load_engine
+from xlmd.translate.load import RunTranslator
 from xlmd.translate.timing import measure
 
 
@@ -39,15 +41,17 @@ def latency(
     device: str,
     threads: int,
     out: str,
+    engine: str = "torch",
     tokenize: str = "moses",
     romanian: Letters = "comma",
 ) -> None:
     """Time trained runs in turn, at batch 1, and write it all to `out`.
 
     cells: RUN/decodes/NAME of each, below runs_folder. A NAME of "engine=ctranslate2" times a Transformer in
-    CTranslate2. source: encoded test set of `direction`; text: the same, raw: the text-to-text figure includes
-    tokenisation both ways, `tokenize` and `romanian` as of the corpora, and subwords. sentences: how many, spread over
-    the file; None: all. batch_sizes: further batch sizes, for the throughput.
+    CTranslate2, one that ends in "-engine=onnx" an XLM-D in ONNX Runtime (`xlmd.translate.engines.ENGINES`); an XLM-D
+    whose NAME has no engine is timed in `engine`. source: encoded test set of `direction`; text: the same, raw: the
+    text-to-text figure includes tokenisation both ways, `tokenize` and `romanian` as of the corpora, and subwords.
+    sentences: how many, spread over the file; None: all. batch_sizes: further batch sizes, for the throughput.
     """
     torch.set_num_threads(threads)
     encoded, lines = EncodedText(source), read_lines(text)
@@ -57,7 +61,7 @@ def latency(
     tok, encoder = load_tokenizer(tokenizer), subword_encoder(tokenizer)
     source_language, target_language = direction.split("-")
     times = measure(
-        _translators(cells, runs_folder, tokenizer, defaults, where, threads),
+        _translators(cells, runs_folder, tokenizer, defaults, where, threads, engine),
         [encoded[index].tolist() for index in chosen],
         warmup=warmup,
         runs=runs,
@@ -85,19 +89,22 @@ def _translators(
     defaults: dict[str, dict[str, Any]],
     device: torch.device,
     threads: int,
+    engine: str,
 ) -> dict[str, Translator]:
     """What translates each cell; a run's model is loaded once."""
-    loaded: dict[str, tuple[System, torch.nn.Module]] = {}
+    loaded: dict[tuple[str, str], tuple[System, Any]] = {}
     translators: dict[str, Translator] = {}
     for cell in cells:
         run, name = f"{runs_folder}/{cell}".split("/decodes/")
         options = decoding_options(run, name, defaults)
-        if parse_decoding(name).get(ENGINE) == "ctranslate2":
+        default = engine if describe(run, options)["system"] == XLMD.name else "torch"
+        by = parse_decoding(name).get(ENGINE, default)
+        if by == "ctranslate2":
             decoding = TransformerDecoding(**options)
             folder = Path(run) / "model"
             translators[cell] = ctranslate.Translator(folder, decoding, device=str(device), intra_threads=threads)
         else:
-            if run not in loaded:
-                loaded[run] = load_run(run, tokenizer, device)
-            translators[cell] = RunTranslator(*loaded[run], options)
+            if (run, by) not in loaded:
+                loaded[run, by] = load_engine(run, tokenizer, str(device), by, threads)
+            translators[cell] = RunTranslator(*loaded[run, by], options)
     return translators

@@ -14,18 +14,23 @@ from xlmd.options import from_mapping
 from xlmd.systems import System, find_system
 
 
-def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:
-    """The system and the trained model of a run folder, ready to translate."""
+def load_system(folder: str | Path, tokenizer: str | Path) -> System:
+    """The system of a run folder, as it was trained."""
     settings = read_json(Path(folder) / "run.json")["settings"]
     cls = find_system(settings["system"])
-    system = cls(from_mapping(cls.Settings, settings["settings"]), load_tokenizer(tokenizer))
+    return cls(from_mapping(cls.Settings, settings["settings"]), load_tokenizer(tokenizer))
+
+
+def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:
+    """The system and the trained model of a run folder, ready to translate."""
+    system = load_system(folder, tokenizer)
     return system, system.load(Path(folder) / "model").to(device).eval()
 
 
 class RunTranslator:
-    """A loaded run (`load_run`) with its decoding options, as a `Translator`."""
+    """A loaded run (`load_run`, `load_engine`) with its decoding options, as a `Translator`."""
 
-    def __init__(self, system: System, model: torch.nn.Module, decoding: dict[str, Any]) -> None:
+    def __init__(self, system: System, model: Any, decoding: dict[str, Any]) -> None:
         self.system, self.model = system, model
         self.decoding = system.Decoding(**decoding)
 
@@ -36,7 +41,7 @@ class RunTranslator:
 
 def translate_all(
     system: System,
-    model: torch.nn.Module,
+    model: Any,
     sources: EncodedText,
     decoding: Any,
     max_tokens: int,
