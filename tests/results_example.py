@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from xlmd.experiment.points import TIMED_IN, points, timed
+from xlmd.experiment.tables import TABLES, points, timed
 from xlmd.files import write_json, write_lines
 from xlmd.reporting.bleu import BUCKETS
 from xlmd.reporting.make import make
@@ -33,7 +33,7 @@ def milliseconds(point):
     decoding = dict(point.decoding)
     if point.system == "transformer":
         return 6.0 if "engine" in decoding else 40.0
-    return 5.0 * decoding["iterations"] - dict(point.settings).get("M", 0)
+    return 5.0 * int(decoding["iterations"]) - dict(point.settings).get("M", 0)
 
 
 def write_results(config, *tables, score=bleu, latency=milliseconds, translation=None):
@@ -53,7 +53,7 @@ def write_results(config, *tables, score=bleu, latency=milliseconds, translation
     for table in tables:
         for point in timed(config, table):
             write_json(root / "runs" / point.run / "run.json", run_record(config, point))
-        if table in TIMED_IN:
+        if TABLES[table].timed_with:
             write_latency(config, table, latency)
     return shown
 
@@ -79,7 +79,7 @@ def run_record(config, point):
 
 
 def latency_file(config, table):
-    return Path(config["results"]) / "latency" / f"{TIMED_IN.get(table)}.json"
+    return Path(config["results"]) / "latency" / f"{TABLES[table].timed_with}.json"
 
 
 def write_latency(config, table, latency):

@@ -4,7 +4,8 @@ import pytest
 import yaml
 from results_example import ROOT
 
-from xlmd.experiment.points import TABLES, Point, cells, points, timed
+from xlmd.experiment.points import Point
+from xlmd.experiment.tables import TABLES, cells, points, timed
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from results_example import arguments, example_config, make_table, write_results
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import TABLES, cells
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.files import read_json, write_json
 from xlmd.reporting.explain import explain
 from xlmd.reporting.make import make

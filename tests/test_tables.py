@@ -9,7 +9,8 @@ import pytest
 from results_example import PAPER, SIGNATURE, arguments, bleu, example_config, make_table, write_results
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import TABLES, Point, cells
+from xlmd.experiment.points import Point
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.files import read_json, write_json
 from xlmd.reporting.grid_tables import metric_of
 from xlmd.reporting.make import make

@@ -17,7 +17,7 @@ from snakemake.utils import update_config
 
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, resolve_corpora
-from xlmd.experiment.points import TABLES, cells
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.reporting.explain import explain
 
 ROOT = Path(__file__).parent.parent

@@ -10,6 +10,7 @@ from dataclasses import fields
 import yaml
 
 from xlmd.data.preprocess import Cleaning
+from xlmd.experiment.names import DECODING
 from xlmd.options import minimum_of
 from xlmd.systems import find_system, system_names
 from xlmd.train.loop import TrainerSettings
@@ -48,7 +49,7 @@ def _entry(name: str) -> dict:
             "decoding": {"$ref": f"#/$defs/{name}.decoding"},
             "decodings": {
                 "type": "array",
-                "items": {"type": "string", "pattern": "^[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*$"},
+                "items": {"type": "string", "pattern": f"^{DECODING}$"},
                 "uniqueItems": True,
                 "description": "Further decodings of each run, by name, made together with those of the tables.",
             },

@@ -14,6 +14,7 @@ from xlmd.data.preprocess import detokenize, tokenize_lines
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.errors import UserError
+from xlmd.experiment.names import parse_decoding
 from xlmd.files import file_sha256, read_json, write_json, write_lines
 from xlmd.record import hardware
 from xlmd.systems import System, find_system
@@ -40,14 +41,6 @@ class RunTranslator:
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """See `xlmd.systems.Translator`."""
         return self.system.translate(self.model, sources, self.decoding)
-
-
-def parse_decoding(name: str) -> dict[str, str]:
-    """The options that a decoding's name spells: "iterations=4-strategy=static" is {"iterations": "4", …}."""
-    parts = name.split("-")
-    if not all("=" in part for part in parts):
-        raise UserError(f"{name!r} does not name a decoding: expected key=value, joined by -, as iterations=4")
-    return dict(part.split("=", 1) for part in parts)
 
 
 def decoding_options(run: str, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
