@@ -44,7 +44,7 @@ def log_odds(logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tenso
 
 
 def most_probable(
-    logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, forbidden: Sequence[int]
+    logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, forbidden: Sequence[int] = ()
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The most probable token of every position, int64, and its log-probability, float32, each (…), of hidden (…, d).
 
@@ -53,7 +53,8 @@ def most_probable(
     tokens, log_probability = [], []
     for rows in hidden.flatten(0, -2).split(_ROWS):
         table = logits(rows).float()
-        table[:, list(forbidden)] = float("-inf")
+        if forbidden:
+            table[:, list(forbidden)] = float("-inf")
         best, token = table.max(dim=-1)
         tokens.append(token)
         log_probability.append(best - table.logsumexp(dim=-1))

@@ -11,13 +11,15 @@ source (B, I)
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, XLMRobertaConfig, XLMRobertaForMaskedLM
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 from transformers import initialization as init
 from transformers.activations import gelu
 from transformers.masking_utils import create_bidirectional_mask
 
 from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.method.generation import XLMDGenerationMixin
+from xlmd.tensors import most_probable
 from xlmd.weights import load_pretrained
 
 
@@ -59,8 +61,29 @@ class XLMDConfig(XLMRobertaConfig):
             raise UserError(f"the CTC blank may not be <pad> or <mask>, but blank_token_id = {self.blank_token_id}")
         return self
 
+    @property
+    def longest_alignment(self) -> int:
+        """The largest T that the position table holds (512 for XLM-R)."""
+        return self.max_position_embeddings - self.pad_token_id - 1
 
-class XLMDForTranslation(XLMRobertaForMaskedLM):
+    @property
+    def longest_source(self) -> int:
+        """The largest I, specials included, whose alignment the position table holds."""
+        return int(self.longest_alignment / self.upsampling_ratio)
+
+    def check_source_length(self, length: int) -> None:
+        """Raises UserError if a source of so many tokens, specials included, is too long for the position table."""
+        if length > self.longest_source:
+            raise UserError(f"a source of {length} tokens is too long for this model: at most {self.longest_source}")
+
+    @property
+    def forbidden_token_ids(self) -> list[int]:
+        """The special tokens that are never predicted: all but <unk> and the one that serves as the blank."""
+        specials = {self.pad_token_id, self.mask_token_id, self.bos_token_id, self.eos_token_id}
+        return sorted(specials - {self.blank_token_id})
+
+
+class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
     """An `XLMRobertaForMaskedLM` whose only new parameter is `latent_transform.sigma`.
 
     Because it keeps every name of its parent, any XLM-R checkpoint loads into it; see `decorate`.
@@ -78,11 +101,6 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
         super()._init_weights(module)
         if isinstance(module, LatentTransform):
             init.constant_(module.sigma, module.initial_sigma)
-
-    @property
-    def longest_alignment(self) -> int:
-        """The largest T that the position table holds (512 for XLM-R)."""
-        return self.config.max_position_embeddings - self.config.pad_token_id - 1
 
     def _mask(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
         """The attention mask that hides padding; hidden: (B, T, d), lengths: (B,)."""
@@ -148,6 +166,29 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
         """Scores over the vocabulary, (…, V), from what `refine` returns, (…, d)."""
         return self.lm_head.decoder(refined)
 
+    def scores(self, refined: torch.Tensor, blank_penalty: float | torch.Tensor = 0.0) -> torch.Tensor:
+        """`logits` of decoding, (…, V) float32: the blank's lowered by blank_penalty, −∞ for what is never predicted.
+
+        The distribution is the one of an output bias that is lower by as much.
+        """
+        head, config = self.lm_head.decoder, self.config
+        bias = head.bias.clone()
+        bias[config.forbidden_token_ids] = float("-inf")
+        bias[config.blank_token_id] -= blank_penalty
+        return torch.nn.functional.linear(refined, head.weight, bias).float()
+
+    def predict(
+        self,
+        z: torch.Tensor,
+        lengths: torch.Tensor,
+        alignment: torch.Tensor,
+        positions: torch.Tensor,
+        blank_penalty: float = 0.0,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `xlmd.method.decoding.Engine`. The table of V columns is made for `positions` alone."""
+        refined = self.refine(z, lengths, alignment).flatten(0, 1)[positions]
+        return most_probable(lambda rows: self.scores(rows, blank_penalty), refined)
+
     def forward(
         self, source: torch.Tensor, source_lengths: torch.Tensor, alignment: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -189,4 +230,7 @@ def decorate(
     return load_pretrained(XLMDForTranslation, mlm, new=["latent_transform.sigma"], config=config.check())
 
 
-AutoConfig.register(XLMDConfig.model_type, XLMDConfig)
+# A model's folder may carry this very code (xlmd.translate.export); loading it registers its classes instead.
+AutoConfig.register(XLMDConfig.model_type, XLMDConfig, exist_ok=True)
+AutoModel.register(XLMDConfig, XLMDForTranslation, exist_ok=True)
+AutoModelForSeq2SeqLM.register(XLMDConfig, XLMDForTranslation, exist_ok=True)

@@ -11,7 +11,7 @@ from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
 from xlmd.method import blank
 from xlmd.method.algorithm1 import algorithm1, ctc_objective
-from xlmd.method.decoding import collapse, iterative_refinement
+from xlmd.method.decoding import XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
 from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
@@ -69,20 +69,6 @@ class XLMDSettings:
             raise UserError(f"blank_probability = {self.blank_probability}: must lie between 0 and 1")
 
 
-@dataclass
-class XLMDDecoding:
-    """Options of iterative refinement (§2.3)."""
-
-    iterations: int = option(4, "T, the number of iterations", 1)
-    strategy: Literal["dynamic", "static"] = option("dynamic", "block size: the number of iterations, or static_block")
-    static_block: int = option(8, "positions a block of the static strategy (Table 9)", 1)
-    committed: Literal["keep", "repredict", "remask"] = option("keep", "what becomes of positions once settled")
-    blank_penalty: float = option(0.0, "subtracted from the blank's logit; the name of a decoding may have `dev`")
-
-    def __post_init__(self) -> None:
-        check(self)
-
-
 class XLMD(System):
     name: ClassVar[str] = "xlmd"
     pretrained: ClassVar[tuple[str, ...]] = ("mlm",)
@@ -94,8 +80,6 @@ class XLMD(System):
         self.blank = tokenizer.convert_tokens_to_ids(settings.blank)
         if self.blank is None or (self.blank == tokenizer.unk_token_id and settings.blank != tokenizer.unk_token):
             raise UserError(f"blank = {settings.blank!r} is not a token of the tokenizer")
-        specials = {tokenizer.pad_token_id, tokenizer.mask_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}
-        self.forbidden = sorted(specials - {self.blank})
 
     def build(self) -> XLMDForTranslation:
         settings = self.settings
@@ -203,7 +187,7 @@ class XLMD(System):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The final alignments of a batch, (B, T) int64, and their lengths (B,)."""
         device = model.latent_transform.sigma.device
-        sources = cut(sources, int(model.longest_alignment / self.settings.s) - 2)
+        sources = cut(sources, model.config.longest_source - 2)
         lengths = torch.tensor([len(source) for source in sources])
         padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
         for row, source in zip(padded, sources, strict=True):
@@ -213,10 +197,5 @@ class XLMD(System):
             model,
             source.to(device),
             lengths.to(device),
-            iterations=decoding.iterations if self.settings.add_and_scale else 1,
-            strategy=decoding.strategy,
-            static_block=decoding.static_block,
-            committed=decoding.committed,
-            forbidden=self.forbidden,
-            blank_penalty=decoding.blank_penalty,
+            decoding,
         )
