@@ -1,9 +1,8 @@
 """XLM-D as a system: the decorated model, Algorithm 1 and iterative refinement behind the common interface."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -12,9 +11,10 @@ from xlmd.errors import UserError
 from xlmd.method.algorithm1 import algorithm1, ctc_objective
 from xlmd.method.decoding import collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
+from xlmd.method.depth import paper_depth
 from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
-from xlmd.systems.base import System, cut
+from xlmd.systems.base import Decoded, System
 
 
 @dataclass
@@ -67,7 +67,8 @@ class XLMDDecoding:
 
 class XLMD(System):
     name: ClassVar[str] = "xlmd"
-    pretrained: ClassVar[tuple[str, ...]] = ("mlm",)
+    printed: ClassVar[str] = "XLM-D"
+    pretrained: ClassVar[dict[str, str]] = {"mlm": "mlm"}
     Settings: ClassVar[type] = XLMDSettings
     Decoding: ClassVar[type] = XLMDDecoding
 
@@ -114,8 +115,18 @@ class XLMD(System):
             raise UserError(f"{folder} does not hold this model; missing or of another shape: {wrong[:5]}")
         return model
 
-    def describe(self, model: XLMDForTranslation) -> dict:
-        return asdict(self.settings) | {"layers": model.config.num_hidden_layers}
+    def describe(self, model: XLMDForTranslation) -> dict[str, Any]:
+        described, layers = super().describe(model), model.config.num_hidden_layers
+        depth = f" (M={paper_depth(self.settings.M, layers)})"
+        if self.settings.add_and_scale:
+            described["label"] += depth
+        else:
+            described["label"] += " with LT only" + (depth if self.settings.M else "")
+        described["settings"] |= {"layers": layers}
+        return described
+
+    def size(self, model: XLMDForTranslation) -> str:
+        return f"M={self.settings.M} of {model.config.num_hidden_layers} layers"
 
     def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
         longest = read_base(self.settings.mlm).max_position_embeddings - self.tokenizer.pad_token_id - 1
@@ -151,24 +162,26 @@ class XLMD(System):
             )
         return loss, {"sigma": float(model.latent_transform.sigma.detach())}
 
-    def translate(
-        self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
-    ) -> list[list[int]]:
-        device = model.latent_transform.sigma.device
-        sources = cut(sources, int(model.longest_alignment / self.settings.s) - 2)
-        lengths = torch.tensor([len(source) for source in sources])
-        padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
-        for row, source in zip(padded, sources, strict=True):
-            row[: len(source)] = torch.as_tensor(source)
-        source, lengths = self.with_specials(padded, lengths)
+    def iterations_label(self, decoding: XLMDDecoding) -> str:
+        return str(self._iterations(decoding))
+
+    def longest_source(self, model: XLMDForTranslation) -> int:
+        return int(model.longest_alignment / self.settings.s) - 2
+
+    def decode(
+        self, model: XLMDForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: XLMDDecoding
+    ) -> Decoded:
         alignment, lengths = iterative_refinement(
             model,
-            source.to(device),
-            lengths.to(device),
-            iterations=decoding.iterations if self.settings.add_and_scale else 1,
+            source,
+            lengths,
+            iterations=self._iterations(decoding),
             strategy=decoding.strategy,
             static_block=decoding.static_block,
             committed=decoding.committed,
             forbidden=self.forbidden,
         )
-        return collapse(alignment, lengths, self.blank)
+        return Decoded(collapse(alignment, lengths, self.blank))
+
+    def _iterations(self, decoding: XLMDDecoding) -> int:
+        return decoding.iterations if self.settings.add_and_scale else 1

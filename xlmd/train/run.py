@@ -17,7 +17,7 @@ from xlmd.errors import UserError
 from xlmd.files import read_json
 from xlmd.options import from_mapping, option, required
 from xlmd.record import finish, start_record
-from xlmd.systems import System, find_system
+from xlmd.systems import Decoded, System, find_system
 from xlmd.train.loop import TrainerSettings, fit, gpu_name, make_accelerator
 
 logger = logging.getLogger(__name__)
@@ -67,15 +67,14 @@ def translate_all(
     decoding: Any,
     max_tokens: int,
     limit: int | None = None,
-) -> list[list[int]]:
-    """Translate sentences 0..limit−1 in batches of similar length; ids in the order of the file."""
+) -> Decoded:
+    """Translate sentences 0..limit−1 in batches of similar length; results in the order of the file."""
     count = min(len(sources), limit or len(sources))
-    translations: list[list[int]] = [[] for _ in range(count)]
-    for indices in length_sorted_batches(sources.lengths[:count], max_tokens):
-        batch = [sources[int(index)].tolist() for index in indices]
-        for index, translation in zip(indices, system.translate(model, batch, decoding), strict=True):
-            translations[int(index)] = translation
-    return translations
+    batches = length_sorted_batches(sources.lengths[:count], max_tokens)
+    decoded = [
+        system.decode_batch(model, [sources[int(index)].tolist() for index in indices], decoding) for indices in batches
+    ]
+    return Decoded.joined(decoded, batches)
 
 
 def train(system_name: str, system_settings: Any, trainer: TrainerSettings, files: TrainFiles) -> None:
@@ -122,15 +121,15 @@ def train(system_name: str, system_settings: Any, trainer: TrainerSettings, file
     sample = references[: trainer.validation_sentences]
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        ids = translate_all(system, model, dev, decoding, trainer.max_tokens, len(sample))
-        hypotheses = [decode_ids(tokenizer, sentence) for sentence in ids]
+        decoded = translate_all(system, model, dev, decoding, trainer.max_tokens, len(sample))
+        hypotheses = [decode_ids(tokenizer, sentence) for sentence in decoded.ids]
         return {"bleu": sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score}
 
     def finished(result: dict[str, Any]) -> None:
         finish(
             record,
             out / "run.json",
-            description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
+            description={"system": system_name, "direction": files.direction} | system.describe(model),
             data={"pairs": len(source), "used": len(kept) - stream.left_out, "left_out": dropped | longer},
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             result=result,

@@ -106,11 +106,12 @@ def decode(
             sources = EncodedText(source)
         translator.decoding = translator.system.Decoding(**options)
         started = time.perf_counter()
-        ids = translate_all(translator.system, translator.model, sources, translator.decoding, max_tokens)
+        decoded = translate_all(translator.system, translator.model, sources, translator.decoding, max_tokens)
         seconds = round(time.perf_counter() - started, 3)
         tok = translator.system.tokenizer
-        write_lines(out / "test.txt", [decode_ids(tok, sentence) for sentence in ids])
-        facts = {"seconds": seconds, "identity": identity}
+        write_lines(out / "test.txt", [decode_ids(tok, sentence) for sentence in decoded.ids])
+        label = translator.system.iterations_label(translator.decoding)
+        facts = {"iterations_label": label, "means": decoded.means(), "seconds": seconds, "identity": identity}
         write_json(out / "test.json", describe(run, asdict(translator.decoding)) | facts)
 
 
