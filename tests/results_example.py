@@ -46,8 +46,11 @@ def write_results(config, *tables, score=bleu, latency=milliseconds, translation
         metric = {"score": value, "signature": SIGNATURE}
         scores = {"bleu": metric, "bleu_compound_split": metric | {"score": value + 1}}
         scores |= {"sacrebleu": metric | {"score": value - 1}, "chrf": metric | {"score": value + 20}}
+        romanian = {"bleu_without_diacritics": metric if point.direction.endswith("-ro") else None}
         buckets = {str(low): {"score": value - low / 10, "sentences": 2} for low in BUCKETS}
-        write_json(folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets})
+        write_json(
+            folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets} | romanian
+        )
         texts = [translation(point, n) if translation else f"translation {n} ." for n in range(SENTENCES)]
         write_lines(folder / "test.txt", texts)
     for table in tables:

@@ -105,3 +105,16 @@ def test_one_iteration_is_the_argmax_of_the_all_mask_input(model):
     with torch.no_grad():
         expected = model.logits(model(source, lengths)[0]).argmax(-1)
     assert torch.equal(alignment[0, : out_lengths[0]], expected[0, : out_lengths[0]])
+
+
+@pytest.mark.parametrize("iterations", [1, 4])
+def test_a_blank_penalty_is_a_lower_output_bias_of_the_blank(tmp_path, iterations):
+    model = decorated(save_mlm(tmp_path), insertion_layer=1)
+    with torch.no_grad():
+        model.lm_head.bias[0] += 3
+    plain, lengths = iterative_refinement(model, *sources(), iterations=iterations)
+    penalised, _ = iterative_refinement(model, *sources(), iterations=iterations, blank_penalty=2.5)
+    with torch.no_grad():
+        model.lm_head.bias[0] -= 2.5
+    assert torch.equal(penalised, iterative_refinement(model, *sources(), iterations=iterations)[0])
+    assert (penalised[0] == 0).sum() < (plain[0] == 0).sum()

@@ -12,8 +12,8 @@ import yaml
 from xlmd.data.preprocess import Cleaning
 from xlmd.options import minimum_of
 from xlmd.systems import find_system, system_names
-from xlmd.train.loop import TrainerSettings
 from xlmd.train.pretraining import MaskedLMSettings
+from xlmd.train.settings import TrainerSettings
 
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 

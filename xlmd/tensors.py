@@ -17,7 +17,7 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     """Rank every position among those of its block, 0 = highest priority; ties go to the earlier position.
 
     priority: (B, T) float; lengths: (B,) int64: positions beyond a sentence's length rank behind all others.
-    block: positions a block; the last one may be short. Returns (B, T) int64.
+    block: positions per block; the last one may be short. Returns (B, T) int64.
     """
     batch, longest = priority.shape
     padded = -longest % block
@@ -27,6 +27,20 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     order = priority.view(batch, -1, block).argsort(dim=-1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(-1, order, torch.arange(block, device=order.device).expand_as(order))
     return rank.view(batch, -1)[:, :longest]
+
+
+def log_odds(logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, token: int) -> torch.Tensor:
+    """log p(token) / (1 − p(token)) at every row of hidden (N, d), float64 (N,).
+
+    logits: from (N, d) to (N, V).
+    """
+    odds = []
+    for rows in hidden.split(_ROWS):
+        table = logits(rows).float()
+        own = table[:, token].clone()
+        table[:, token] = float("-inf")
+        odds.append(own - table.logsumexp(dim=-1))
+    return torch.cat(odds).double()
 
 
 def most_probable(

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from xlmd.experiment.configuration import check_config, read_definitions, resolve_corpora
+from xlmd.experiment.configuration import (
+    check_config,
+    read_definitions,
+    resolve_corpora,
+)
 from xlmd.data.sources import downloads, has_language, located, sources_of
 from xlmd.errors import UserError
 from xlmd.experiment.points import AUDITED, TABLES, TIMED_IN, points, spell, timed

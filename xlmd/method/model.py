@@ -11,7 +11,6 @@ source (B, I)
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, XLMRobertaConfig, XLMRobertaForMaskedLM
 from transformers import initialization as init
 from transformers.activations import gelu
@@ -19,6 +18,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.weights import load_pretrained
 
 
 class XLMDConfig(XLMRobertaConfig):
@@ -26,6 +26,8 @@ class XLMDConfig(XLMRobertaConfig):
 
     insertion_layer: M, 0..num_hidden_layers, the layer after which the decorator stands (0: after the embeddings).
     upsampling_ratio: s ≥ 1. add_and_scale: False is the paper's "LT only". gamma: γ of Eq. 4.
+    normalise_tokens: where M > 0, e and p enter Eq. 4 through the embedding LayerNorm, as XLM-R's own embedding of the
+    alignment: z' = (z + LayerNorm(e + p + type))·γ.
     normalise_sum: apply the embedding LayerNorm and dropout after Eq. 4 where M > 0 (docs/readings.md, row 6).
     position_before_transform: h⁰ with its position embedding where M = 0 and add_and_scale (row 5).
     """
@@ -37,6 +39,7 @@ class XLMDConfig(XLMRobertaConfig):
     add_and_scale: bool = True
     gamma: float | int = 0.5
     initial_sigma: float | int = 1.0
+    normalise_tokens: bool = False
     normalise_sum: bool = True
     position_before_transform: bool = False
     blank_token_id: int = 0
@@ -128,7 +131,11 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
             if alignment is None:
                 alignment = torch.full(z.shape[:2], config.mask_token_id, dtype=torch.long, device=z.device)
             tokens = embeddings.word_embeddings(alignment)
-            hidden = self.add_and_scale(z, tokens, self._positions(z.shape[1], z.device))
+            positions = self._positions(z.shape[1], z.device)
+            if config.insertion_layer > 0 and config.normalise_tokens:
+                tokens = embeddings.LayerNorm(tokens + positions + embeddings.token_type_embeddings.weight[0])
+                positions = torch.zeros_like(positions)
+            hidden = self.add_and_scale(z, tokens, positions)
             if config.insertion_layer == 0:
                 hidden = hidden + embeddings.token_type_embeddings.weight[0]
             if config.insertion_layer == 0 or config.normalise_sum:
@@ -179,16 +186,7 @@ def decorate(
     config = XLMDConfig(**fields)
     if reset:
         return XLMDForTranslation(config)
-    try:
-        model, report = XLMDForTranslation.from_pretrained(
-            mlm, config=config.check(), use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"cannot read the weights of {mlm!s}: {error}") from error
-    missing = set(report["missing_keys"]) - {"latent_transform.sigma"}
-    if missing or report["mismatched_keys"]:
-        raise UserError(f"{mlm!s} does not hold a whole masked language model; missing: {sorted(missing)}")
-    return model
+    return load_pretrained(XLMDForTranslation, mlm, new=["latent_transform.sigma"], config=config.check())
 
 
 AutoConfig.register(XLMDConfig.model_type, XLMDConfig)

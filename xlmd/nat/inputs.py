@@ -12,7 +12,7 @@ from xlmd.tensors import inside
 
 
 def uniform_copy(vectors: torch.Tensor, source_lengths: torch.Tensor, target_lengths: torch.Tensor) -> torch.Tensor:
-    """Position j takes the source's position ⌊j·(I−1)/(J−1) + ½⌋ (Gu et al., 2018, §3.1): first to first, last to last."""
+    """Position j takes the source's position ⌊j·(I−1)/(J−1) + ½⌋: first to first, last to last (Gu et al., 2018)."""
     steps, last = (target_lengths - 1).clamp(min=1).unsqueeze(1), (source_lengths - 1).unsqueeze(1)
     j = torch.arange(int(target_lengths.max()), device=vectors.device).minimum(steps)
     i = (2 * j * last + steps) // (2 * steps)  # in integers: no rounding that differs between devices

@@ -55,9 +55,7 @@ class LengthHead(nn.Linear):
             return target_lengths - 1
         return (target_lengths - source_lengths + self.range).clamp(0, 2 * self.range)
 
-    def loss(
-        self, logits: torch.Tensor, target_lengths: torch.Tensor, source_lengths: torch.Tensor
-    ) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, target_lengths: torch.Tensor, source_lengths: torch.Tensor) -> torch.Tensor:
         """The mean cross entropy of the lengths, a scalar; logits: (B, classes); lengths: (B,) int64."""
         return F.cross_entropy(logits.float(), self.classes(target_lengths, source_lengths))
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlmd.errors import UserError
 from xlmd.files import read_json
 from xlmd.options import check, option
+from xlmd.weights import load_pretrained
 
 
 @dataclass
@@ -116,10 +116,4 @@ def load_matching(
         has = found.get(key, defaults.get(key))
         if has != value:
             raise UserError(f"{folder}: the model has {key} {has}, the settings ask for {value}")
-    try:
-        model, report = model_class.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"cannot read the weights of {folder}: {error}") from error
-    if report["missing_keys"]:
-        raise UserError(f"{folder} does not hold a whole model; missing: {sorted(report['missing_keys'])[:5]}")
-    return model
+    return load_pretrained(model_class, folder)

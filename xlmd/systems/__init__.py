@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 
 from xlmd.errors import UserError
-from xlmd.systems.base import Decoded, System, Translator
+from xlmd.systems.base import System, Translator
 
 
 def system_names() -> list[str]:
@@ -24,4 +24,4 @@ def find_system(name: str) -> type[System]:
     raise UserError(f"xlmd/systems/{name}.py defines no System of that name")
 
 
-__all__ = ["Decoded", "System", "Translator", "find_system", "system_names"]
+__all__ = ["System", "Translator", "find_system", "system_names"]

@@ -2,8 +2,8 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -22,35 +22,6 @@ class Translator(Protocol):
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate sentences given and returned as bare subword ids (no specials), in the order given."""
-
-
-@dataclass
-class Decoded:
-    """Translations of some sentences, and what each of them cost where that depends on the sentence.
-
-    ids: bare subword ids of each. iterations, passes: how many iterations, and how many passes through the decoder, each
-    sentence took; None where the options of decoding say it already.
-    """
-
-    ids: list[list[int]]
-    iterations: list[int] | None = None
-    passes: list[int] | None = None
-
-    @classmethod
-    def joined(cls, batches: Sequence["Decoded"], places: Sequence[Sequence[int]]) -> "Decoded":
-        """Several batches as one; places: of each batch, where in the whole its sentences belong, from 0."""
-        order = sorted((place, batch, row) for batch, own in enumerate(places) for row, place in enumerate(own))
-
-        def gathered(name: str) -> list | None:
-            parts = [getattr(batch, name) for batch in batches]
-            return None if any(part is None for part in parts) else [parts[batch][row] for _, batch, row in order]
-
-        return cls(gathered("ids"), gathered("iterations"), gathered("passes"))
-
-    def means(self) -> dict[str, float]:
-        """The mean of whatever was counted, over sentences: {"iterations": 3.2, "passes": 8.6} or less."""
-        counted = {"iterations": self.iterations, "passes": self.passes}
-        return {name: sum(counts) / len(counts) for name, counts in counted.items() if counts}
 
 
 def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
@@ -88,13 +59,48 @@ class System(ABC):
     def build(self) -> PreTrainedModel:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
 
+    def prepare(self, model: PreTrainedModel, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
+        """Fit a fresh model to the training data before the first update; returns what run.json says of it.
+
+        batches: some of the training pairs, drawn at random from all of them, on the model's device. The result must
+        follow from model and batches alone: every process of a run does it by itself.
+        """
+        return {}
+
+    def examine(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+        """Figures of how the model decodes, beside its BLEU, for curves.csv and run.json.
+
+        sources: as for `translate`.
+        """
+        return {}
+
+    def warnings(self, figures: dict[str, float]) -> list[str]:
+        """What is wrong with a trained model of which `examine` gives these figures, for the log."""
+        return []
+
+    def choose(self, model: PreTrainedModel, bleu: Callable[[Any], float]) -> dict[str, Any]:
+        """Options of decoding chosen on the dev set when training ends: what a decoding's name calls `dev`.
+
+        bleu: the dev BLEU of a decoding (an instance of `Decoding`). Returns {option: value}.
+        """
+        return {}
+
     @abstractmethod
     def load(self, folder: str | Path) -> PreTrainedModel:
         """A trained model from a transformers folder. Raises UserError if its shape is another."""
 
     def describe(self, model: PreTrainedModel) -> dict[str, Any]:
-        """What tables say of a trained model: its settings, its name in the paper's words, and its size in a few."""
-        return {"settings": asdict(self.settings), "label": self.printed, "size": self.size(model)}
+        """What run.json says of a trained model, so that tables need to ask nothing else."""
+        return {
+            "system": self.name,
+            "settings": asdict(self.settings),
+            "label": self.label(model),
+            "size": self.size(model),
+        }
+
+    def label(self, model: PreTrainedModel) -> str:
+        """Its name in a row of a table; override it where rows of one system differ."""
+        return self.printed
 
     @abstractmethod
     def size(self, model: PreTrainedModel) -> str:
@@ -135,12 +141,14 @@ class System(ABC):
         """The most subwords that a source may have, specials not counted; longer ones are cut."""
 
     @abstractmethod
-    def decode(self, model: PreTrainedModel, source: torch.Tensor, lengths: torch.Tensor, decoding: Any) -> Decoded:
-        """Translate a batch as the encoder reads it (`with_specials`), on the model's device.
+    def decode(
+        self, model: PreTrainedModel, source: torch.Tensor, lengths: torch.Tensor, decoding: Any
+    ) -> list[list[int]]:
+        """Bare translations of a batch as the encoder reads it (`with_specials`), on the model's device.
 
         source: (B, I) int64, padded; lengths: (B,) int64, specials counted; B is at least 1, and a sentence may be
-        empty but for its specials. decoding: an instance of `Decoding`. The model is in evaluation mode and no gradients
-        are kept.
+        empty but for its specials. decoding: an instance of `Decoding`. The model is in evaluation mode, and no
+        gradients are kept.
         """
 
     def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -154,17 +162,17 @@ class System(ABC):
         ids[:, 0] = tokenizer.bos_token_id
         return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), lengths + 2
 
-    @torch.inference_mode()
-    def decode_batch(self, model: PreTrainedModel, sources: Sequence[Sequence[int]], decoding: Any) -> Decoded:
-        """Translate bare sentences: `decode`, once they are cut to the model's positions (with a warning) and padded."""
-        if not sources:
-            return Decoded([])
-        model.eval()
+    def batch(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bare sentences, at least one, as `decode` takes them; longer ones than it takes are cut, with a warning."""
         rows = [torch.tensor(source, dtype=torch.long) for source in cut(sources, self.longest_source(model))]
-        lengths = torch.tensor([len(row) for row in rows])
-        source, lengths = self.with_specials(pad_sequence(rows, batch_first=True), lengths)
-        return self.decode(model, source.to(model.device), lengths.to(model.device), decoding)
+        bare_lengths = torch.tensor([len(row) for row in rows])
+        source, lengths = self.with_specials(pad_sequence(rows, batch_first=True), bare_lengths)
+        return source.to(model.device), lengths.to(model.device)
 
+    @torch.inference_mode()
     def translate(self, model: PreTrainedModel, sources: Sequence[Sequence[int]], decoding: Any) -> list[list[int]]:
         """Translate a batch of sentences, bare subword ids in and out; `decoding` is an instance of `Decoding`."""
-        return self.decode_batch(model, sources, decoding).ids
+        if not sources:
+            return []
+        model.eval()
+        return self.decode(model, *self.batch(model, sources), decoding)

@@ -17,7 +17,6 @@ from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import NATSettings
 from xlmd.nat.system import NATSystem
 from xlmd.options import option
-from xlmd.systems.base import Decoded
 from xlmd.tensors import inside
 
 
@@ -87,7 +86,7 @@ class CMLM(NATSystem):
 
     def decode(
         self, model: CMLMForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: CMLMDecoding
-    ) -> Decoded:
+    ) -> list[list[int]]:
         """Mask-predict with a length beam: the candidate with the highest mean log-probability wins."""
         source_mask = inside(lengths)
         encoded = model.encode(source, source_mask)
@@ -95,4 +94,4 @@ class CMLM(NATSystem):
         tokens, log_probability = mask_predict(
             model, encoded, source_mask, beam, iterations=decoding.iterations, forbidden=self.never_targets
         )
-        return Decoded(beam.best(tokens, log_probability))
+        return beam.best(tokens, log_probability)

@@ -16,7 +16,7 @@ from transformers import GenerationConfig, LogitsProcessor, MarianConfig, Marian
 from xlmd.data.batching import ParallelBatch
 from xlmd.nat.settings import EncoderDecoderSettings, load_matching
 from xlmd.options import check, option
-from xlmd.systems.base import Decoded, System
+from xlmd.systems.base import System
 from xlmd.tensors import inside
 
 # Finite, so that averaged checkpoints stay finite too; far enough that the softmax of such a token is exactly zero.
@@ -136,7 +136,7 @@ class Transformer(System):
 
     def decode(
         self, model: MarianMTModel, source: torch.Tensor, lengths: torch.Tensor, decoding: TransformerDecoding
-    ) -> Decoded:
+    ) -> list[list[int]]:
         """Beam search of transformers with a key-value cache; greedy search where the beam is 1."""
         positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
         limits = [decoding.length_limit(length - 1, positions) for length in lengths.tolist()]
@@ -146,7 +146,7 @@ class Transformer(System):
             generation_config=self._generation(decoding, max_new_tokens=min(max(limits) + 1, positions)),
             logits_processor=[_LengthLimit(limits, decoding.beam, end, model.device)],
         )
-        return Decoded([_bare(row, end) for row in generated[:, 1:].tolist()])
+        return [_bare(row, end) for row in generated[:, 1:].tolist()]
 
     def _never_targets(self) -> list[int]:
         return [self.tokenizer.bos_token_id, self.tokenizer.pad_token_id, self.tokenizer.mask_token_id]
@@ -187,7 +187,7 @@ class _LengthLimit(LogitsProcessor):
 
 
 def _append(ids: torch.Tensor, lengths: torch.Tensor, end: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Padded ids (B, L) with `end` after each sentence and then `pad`, (B, L+1), and the mask of what is not padding."""
+    """Padded ids (B, L) with `end` after each sentence and then `pad`, (B, L+1), and what is not padding."""
     places, lengths = torch.arange(ids.shape[1] + 1, device=ids.device), lengths[:, None]
     ids = F.pad(ids, (0, 1)).masked_fill(places > lengths, pad).masked_fill(places == lengths, end)
     return ids, places <= lengths
