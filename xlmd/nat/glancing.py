@@ -4,6 +4,8 @@ A first pass, without gradients, predicts the target; a share of its errors' num
 second pass, with the same dropout, learns the rest. What is predicted and revealed may be tokens or anything else.
 """
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from xlmd.tensors import rank_within_blocks
@@ -25,6 +27,6 @@ def reveal(wrong: torch.Tensor, lengths: torch.Tensor, ratio: float, generator: 
     return rank_within_blocks(noise, lengths, wrong.shape[1]) < count.unsqueeze(1)
 
 
-def same_dropout(device: torch.device) -> "torch.random.fork_rng":
+def same_dropout(device: torch.device) -> AbstractContextManager[None]:
     """A context after which torch's generators stand where they stood before: what follows draws the same dropout."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

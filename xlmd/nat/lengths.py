@@ -40,7 +40,7 @@ class LengthHead(nn.Linear):
         self.absolute, self.longest, self.range = absolute, longest, config.length_range
         self.pooling, self.detached = config.length_pooling, config.length_detached
 
-    def forward(self, encoded: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, encoded: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """(B, classes) from states (B, I, d) and source_mask (B, I) bool."""
         if self.detached:
             encoded = encoded.detach()

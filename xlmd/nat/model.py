@@ -12,6 +12,7 @@ the decoder reads, whom its positions see, and the objective. A system that need
 `NATForTranslation` and makes them after its `__init__`; the name of the class is what a saved model is known by.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -107,6 +108,6 @@ class NATForTranslation(MarianPreTrainedModel):
 class LearnedPositions(nn.Embedding):
     """Learned embeddings of the positions 0, 1, …, in the place of Marian's sinusoidal ones."""
 
-    def forward(self, shape: torch.Size, past_key_values_length: int = 0, position_ids: object = None) -> torch.Tensor:
+    def forward(self, shape: Sequence[int], **_: object) -> torch.Tensor:  # type: ignore[override]
         """(length, d) from the shape (batch, length) of what is embedded."""
-        return self.weight[past_key_values_length : past_key_values_length + shape[1]]
+        return self.weight[: shape[1]]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from xlmd.errors import UserError
 from xlmd.files import read_json
 from xlmd.options import check, option
-from xlmd.weights import load_pretrained
+from xlmd.weights import Model, load_pretrained
 
 
 @dataclass
@@ -99,9 +99,7 @@ class NATSettings(EncoderDecoderSettings):
         return super().shape(vocabulary) | {name: getattr(self, name) for name in own}
 
 
-def load_matching(
-    model_class: type[PreTrainedModel], folder: str | Path, expected: dict[str, Any], kind: str
-) -> PreTrainedModel:
+def load_matching(model_class: type[Model], folder: str | Path, expected: dict[str, Any], kind: str) -> Model:
     """A trained model from a transformers folder whose configuration has the `expected` values. kind: in messages.
 
     A configuration without one of these keys has the default of the model's class. Raises UserError naming the first
@@ -111,6 +109,7 @@ def load_matching(
     (architecture,) = found.get("architectures") or [found.get("model_type")]
     if architecture != model_class.__name__:
         raise UserError(f"{folder} holds a {architecture} model, not a {kind} ({model_class.__name__})")
+    assert model_class.config_class is not None
     defaults = model_class.config_class().to_dict()
     for key, value in expected.items():
         has = found.get(key, defaults.get(key))

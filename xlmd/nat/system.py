@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from transformers import PreTrainedModel
 
 from xlmd.nat.model import NATConfig, NATForTranslation
 from xlmd.nat.settings import NATSettings, load_matching
@@ -29,7 +30,7 @@ class NATSystem(System):
         """
         return load_matching(self.Model, folder, self.settings.shape(len(self.tokenizer)), self.printed)
 
-    def size(self, model: NATForTranslation) -> str:
+    def size(self, model: PreTrainedModel) -> str:
         return self.settings.layers
 
     def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
@@ -39,7 +40,7 @@ class NATSystem(System):
             "target too long": target_lengths > self.settings.max_positions,
         }
 
-    def longest_source(self, model: NATForTranslation) -> int:
+    def longest_source(self, model: PreTrainedModel) -> int:
         return self.settings.max_positions - 2
 
     @property

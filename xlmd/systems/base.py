@@ -35,14 +35,14 @@ def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
 class System(ABC):
     """One system of the paper's tables: its settings, its model, its loss and its decoder.
 
-    settings: an instance of `Settings`; tokenizer: the run's tokenizer.
+    settings: an instance of `Settings`; tokenizer: the run's tokenizer. Methods take a `model` that `build` or `load`
+    made.
     """
 
     name: ClassVar[str]
     printed: ClassVar[str]  # its name in the paper's tables
     # Settings that take the transformers folder of a trained model, and whose: "mlm", the masked language model of the
-    # direction's base; "teacher"; or a run in the same direction: the name of a system, trained on the same data, or a
-    # run's own, as "cmlm-original".
+    # direction's base; "teacher"; or a system, trained in the same direction on the same data.
     pretrained: ClassVar[Mapping[str, str]] = {}
     # Numbers that it needs of each training pair beside its two sentences: the keys of `ParallelBatch.extra`.
     needs: ClassVar[tuple[str, ...]] = ()
@@ -118,7 +118,7 @@ class System(ABC):
 
     @abstractmethod
     def loss(
-        self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
+        self, model: Any, batch: ParallelBatch, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """The training loss of a batch, a scalar, and figures to log.
 
@@ -141,9 +141,7 @@ class System(ABC):
         """The most subwords that a source may have, specials not counted; longer ones are cut."""
 
     @abstractmethod
-    def decode(
-        self, model: PreTrainedModel, source: torch.Tensor, lengths: torch.Tensor, decoding: Any
-    ) -> list[list[int]]:
+    def decode(self, model: Any, source: torch.Tensor, lengths: torch.Tensor, decoding: Any) -> list[list[int]]:
         """Bare translations of a batch as the encoder reads it (`with_specials`), on the model's device.
 
         source: (B, I) int64, padded; lengths: (B,) int64, specials counted; B is at least 1, and a sentence may be
