@@ -64,7 +64,7 @@ CLAIM_TABLES = [table for table in AUDITED if table in SHOWN]
 # Figure 1 draws the model that Table 10 shows.
 MODEL_OF_FIGURE1 = points(config, "table10")[-1].run
 
-# The settings of each system that name a pre-trained model.
+# The settings of each system that name a pre-trained model, and whose.
 PRETRAINED = {
     name: entry["pretrained"]
     for name, entry in read_definitions(SCHEMAS)["systems"]["properties"].items()
@@ -151,12 +151,18 @@ def cores(trainer):
     return trainer["threads"] * processes(trainer)
 
 
+def pretrained(wildcards):
+    """The models that a run starts from, by setting."""
+    return {
+        setting: LAYOUT.pretrained(whose, wildcards.direction, wildcards.data)
+        for setting, whose in PRETRAINED[wildcards.system].items()
+    }
+
+
 def training_flags(wildcards):
     """All settings of a run: the system's of the configuration, then what the run's name says."""
     entry = config["systems"][wildcards.system]
-    own = {
-        setting: mlm(wildcards.direction) for setting in PRETRAINED[wildcards.system]
-    }
+    own = pretrained(wildcards)
     common = {"seed": config["seed"], "device": config["device"]}
     return flags(
         common,

@@ -11,7 +11,9 @@ rule train:
         dev=lambda w: encoded_files(LAYOUT.encoded(w.direction, "dev", 0)),
         reference=lambda w: LAYOUT.text(w.direction, "dev", 1),
         tokenizer=lambda w: built(tokenizer(w.direction)),
-        pretrained=lambda w: built(mlm(w.direction)) if PRETRAINED[w.system] else [],
+        pretrained=lambda w: [
+            path for model in pretrained(w).values() for path in built(model)
+        ],
     output:
         model=directory(f"{RUN}/model"),
         record=f"{RUN}/run.json",

@@ -118,7 +118,10 @@ class RunSettings:
         The device is left out because the workflow trains a run anew when these change, and it decides nothing but
         rounding.
         """
-        pretrained = {name: self.layout.mlm(self.layout.base(run.direction)) for name in self._pretrained(run)}
+        pretrained = {
+            name: self.layout.pretrained(whose, run.direction, run.data)
+            for name, whose in self._pretrained(run).items()
+        }
         merged = (
             {"seed": self.config["seed"]}
             | pretrained
@@ -153,8 +156,8 @@ class RunSettings:
             *(path for path in bases if path.startswith(f"{self.layout.root}/")),  # others come from a hub
         ]
 
-    def _pretrained(self, run: Run) -> list[str]:
-        """The settings of its system that name a pre-trained model."""
+    def _pretrained(self, run: Run) -> dict[str, str]:
+        """The settings of its system that name a pre-trained model, and whose."""
         return self._definitions["systems"]["properties"][run.system]["pretrained"]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xlmd.experiment.points import OURS
-from xlmd.reporting.results import PAPER_LAYERS, PRINTED, Result, paper_depth
+from xlmd.method.depth import PAPER_LAYERS, paper_depth
+from xlmd.reporting.results import PRINTED, Result
 
 
 def caption(

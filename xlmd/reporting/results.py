@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,10 @@ from xlmd.data.text import read_lines
 from xlmd.errors import UserError
 from xlmd.experiment.points import BASELINE, OURS, RIVAL, Point
 from xlmd.files import read_json
-
-PAPER_LAYERS = 12
+from xlmd.method.depth import paper_depth
 
 # Systems in the paper's words.
 PRINTED = {BASELINE: "Transformer", RIVAL: "CMLM", OURS: "XLM-D"}
-
-
-def paper_depth(m: int, layers: int) -> str:
-    """M of `layers` as of the paper's 12."""
-    return f"{float(Fraction(m * PAPER_LAYERS, layers)):.4g}"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def decode(
         ids = translate_all(system, model, sources, decoding, max_tokens)
         seconds = round(time.perf_counter() - started, 3)
         write_lines(out / "test.txt", [decode_ids(system.tokenizer, sentence) for sentence in ids])
-        facts = {"seconds": seconds, "identity": identity}
+        label = system.iterations_label(decoding)
+        facts = {"iterations_label": label, "seconds": seconds, "identity": identity}
         write_json(out / "test.json", describe(run, asdict(decoding)) | facts)
 
 
