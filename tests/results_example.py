@@ -46,10 +46,14 @@ def write_results(config, *tables, score=bleu, latency=milliseconds, translation
         metric = {"score": value, "signature": SIGNATURE}
         scores = {"bleu": metric, "bleu_compound_split": metric | {"score": value + 1}}
         scores |= {"sacrebleu": metric | {"score": value - 1}, "chrf": metric | {"score": value + 20}}
+        romanian = {"bleu_without_diacritics": metric if point.direction.endswith("-ro") else None}
         buckets = {str(low): {"score": value - low / 10, "sentences": 2} for low in BUCKETS}
-        write_json(folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets})
+        write_json(
+            folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets} | romanian
+        )
         texts = [translation(point, n) if translation else f"translation {n} ." for n in range(SENTENCES)]
         write_lines(folder / "test.txt", texts)
+        write_json(folder / "test.json", {"iterations_label": iterations_label(point)})
     for table in tables:
         for point in timed(config, table):
             write_json(root / "runs" / point.run / "run.json", run_record(config, point))
@@ -58,14 +62,31 @@ def write_results(config, *tables, score=bleu, latency=milliseconds, translation
     return shown
 
 
+def labels(point, settings):
+    """What `System.describe` says of a run for the tables."""
+    if point.system != "xlmd":
+        return {
+            "label": {"transformer": "Transformer", "cmlm": "CMLM"}.get(point.system, point.system.upper()),
+            "size": "2+2 layers",
+        }
+    m, depth = settings["M"], f" (M={settings['M'] * 12 / settings['layers']:.4g})"
+    label = f"XLM-D{depth}" if settings["add_and_scale"] else "XLM-D with LT only" + (depth if m else "")
+    return {"label": label, "size": f"M={m} of {settings['layers']} layers"}
+
+
+def iterations_label(point):
+    return str(dict(point.decoding).get("iterations", "1" if point.system == "glat" else "N"))
+
+
 def run_record(config, point):
     settings = {"encoder_layers": 2, "decoder_layers": 2}
     if point.system == "xlmd":
         settings = {"M": 0, "layers": 4, "add_and_scale": True} | dict(point.settings)
     seed = point.seed or config["seed"]
+    described = {"system": point.system, "direction": point.direction, "settings": settings} | labels(point, settings)
     return {
         "settings": {"system": point.system, "settings": settings, "trainer": {"steps": 700, "max_tokens": 450}},
-        "description": {"system": point.system, "direction": point.direction, "settings": settings},
+        "description": described,
         "seed": seed,
         "command": f"xlmd train {point.system} --seed {seed}",
         "environment": {
@@ -86,7 +107,7 @@ def write_latency(config, table, latency):
     def times(value):
         return {"mean": value, "median": value - 1, "p95": value + 9, "spread": 0.25, "run_means": [value, value + 1]}
 
-    found = {point.path: latency(point) for point in timed(config, table)}
+    found = {point.path: (iterations_label(point), latency(point)) for point in timed(config, table)}
     write_json(
         latency_file(config, table),
         {
@@ -98,11 +119,12 @@ def write_latency(config, table, latency):
             "hardware": {"cpu": "Example CPU", "threads": 2, "gpu": None},
             "cells": {
                 path: {
+                    "iterations_label": label,
                     "translation": times(value),
                     "text_to_text": times(value + 2),
                     "throughput": {"16": 1000 / value},
                 }
-                for path, value in found.items()
+                for path, (label, value) in found.items()
             },
         },
     )

@@ -18,6 +18,7 @@ from xlmd.experiment.configuration import (
     resolve_corpora,
 )
 from xlmd.experiment.layout import TEACHER, Layout
+from xlmd.experiment.run_settings import RunSettings, as_flags
 from xlmd.experiment.tables import TABLES, points, shown, timed
 
 SCHEMAS = Path(workflow.basedir) / "schemas"
@@ -58,11 +59,8 @@ BASE = f"{R}/bases/{{base}}"
 # The tables and figures that this configuration has directions for.
 SHOWN = shown(config)
 
-# The settings of each system that name a pre-trained model.
-PRETRAINED = {
-    name: entry["pretrained"]
-    for name, entry in read_definitions(SCHEMAS)["systems"]["properties"].items()
-}
+# How each run is trained, by its name.
+RUN_SETTINGS = RunSettings(config, read_definitions(SCHEMAS))
 
 
 wildcard_constraints:
@@ -142,15 +140,6 @@ def needs(rule):
     return config["resources"][rule]
 
 
-def trainer(wildcards):
-    """How a run is trained: as its system, in its direction, and as its name says."""
-    configured = LAYOUT.trainer(wildcards.system, wildcards.direction)
-    named = names.split_options(wildcards.overrides)
-    return configured | {
-        key: int(named[key]) for key in ("threads", "processes") if key in named
-    }
-
-
 def processes(trainer):
     """Processes of a training run, one a GPU."""
     return trainer.get("processes", 1)
@@ -158,22 +147,6 @@ def processes(trainer):
 
 def cores(trainer):
     return trainer["threads"] * processes(trainer)
-
-
-def training_flags(wildcards):
-    """All settings of a run: the system's of the configuration, then what the run's name says."""
-    entry = config["systems"][wildcards.system]
-    own = {
-        setting: mlm(wildcards.direction) for setting in PRETRAINED[wildcards.system]
-    }
-    common = {"seed": config["seed"], "device": config["device"]}
-    return flags(
-        common,
-        own,
-        entry["settings"],
-        trainer(wildcards),
-        names.split_options(wildcards.overrides),
-    )
 
 
 def decodes(tables):

@@ -121,6 +121,7 @@ rule preprocess:
     params:
         folder=lambda w, output: Path(output.counts).parent,
         tokenize=config["preprocessing"]["tokenize"],
+        romanian=config["preprocessing"]["romanian"],
         cleaning=lambda w: json.dumps(
             jobs.cleaning(config, w.corpus, w.split), sort_keys=True
         ),
@@ -128,7 +129,7 @@ rule preprocess:
     shell:
         "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
         " --target-language {wildcards.second} --split {wildcards.split} --tokenize {params.tokenize}"
-        " --cleaning {params.cleaning:q} --held-out {input.held_out} --processes {threads}"
+        " --romanian {params.romanian} --cleaning {params.cleaning:q} --held-out {input.held_out} --processes {threads}"
         " --out {params.folder} 2>&1 | tee {log}"
 
 
@@ -150,7 +151,8 @@ rule preprocess_monolingual:
         **needs("preprocess"),
     params:
         tokenize=config["preprocessing"]["tokenize"],
+        romanian=config["preprocessing"]["romanian"],
         code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input.raw} --language {wildcards.language} --tokenize {params.tokenize}"
-        " --held-out {input.held_out} --processes {threads} --out {output} 2>&1 | tee {log}"
+        " --romanian {params.romanian} --held-out {input.held_out} --processes {threads} --out {output} 2>&1 | tee {log}"

@@ -29,7 +29,7 @@ rule distill:
         flags=flags(
             config["distillation"], {"device": config["device"], "threads": None}
         ),
-        code=code_version("distil"),
+        code=code_version("distill"),
     shell:
-        "xlmd distil --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
+        "xlmd distill --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
         " --threads {threads} --code {params.code} 2>&1 | tee {log}"

@@ -72,6 +72,12 @@ class Layout:
         """One language of a corpus's split before cleaning."""
         return f"{self.root}/corpora/{corpus}/raw/{split}.{language}"
 
+    def pretrained(self, whose: str, direction: str, data: str) -> str:
+        """The model that a run starts from: that of "mlm", "teacher" or a system, trained on the same `data`."""
+        if whose == "mlm":
+            return self.mlm(self.base(direction))
+        return f"{self.root}/runs/{direction}/{TEACHER if whose == 'teacher' else f'{whose}-{data}'}/model"
+
     def text(self, direction: str, split: str, side: int, raw: bool = False) -> str:
         """One side (0: source, 1: target) of a direction's split, cleaned, and Moses-tokenised unless raw."""
         return f"{self.root}/corpora/{self._side(direction, f'{split}.raw' if raw else split, side)}"

@@ -28,6 +28,11 @@ class RunName(NamedTuple):
     data: str
     overrides: dict[str, str]
 
+    @property
+    def name(self) -> str:
+        """The name itself: its folder below runs/."""
+        return run_name(self.direction, self.system, self.data, tuple(self.overrides.items()))
+
 
 def join_options(options: Options) -> str:
     """Options as they stand in a name: "M=3-s=2.0"."""

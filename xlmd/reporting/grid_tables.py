@@ -162,10 +162,14 @@ def score_table(spec: TableSpec, results: Sequence[Result]) -> Table:
         "sacrebleu": "sacreBLEU",
         "chrf": "chrF",
     }
+    if any(result.score["bleu_without_diacritics"] for result in results):
+        metrics["bleu_without_diacritics"] = "BLEU, Romanian without diacritics"
     rows, signatures = [], {heading: {} for heading in metrics.values()}
     for result in results:
         row = {"decoding": result.point.path, "seed": result.record["seed"]}
         for metric, heading in metrics.items():
+            if result.score[metric] is None:
+                continue
             row[metric] = Measured(result.score[metric]["score"], (result.origin(),))
             signatures[heading][result.score[metric]["signature"]] = None
         rows.append(row)

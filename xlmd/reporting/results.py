@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.data.text import read_lines
+from xlmd.errors import UserError
 from xlmd.experiment.points import Point
 from xlmd.files import read_json
-from xlmd.reporting.unlabelled import derived_iterations, labelled
 
 # Programs other than transformers that run a trained model, as an option `engine` of a decoding that is only timed.
 ENGINES = {"ctranslate2": "CTranslate2"}
@@ -43,7 +43,10 @@ class Result:
     @property
     def description(self) -> dict[str, Any]:
         """What the run says of itself: its system, settings, label and size."""
-        return labelled(self.point, self.record["description"])
+        description = self.record["description"]
+        if "label" not in description:
+            raise UserError(f"{self.run}/run.json is of an earlier version: it has no label; train the run anew")
+        return description
 
     @property
     def row(self) -> str:
@@ -54,9 +57,9 @@ class Result:
     @cached_property
     def iterations(self) -> str:
         """The number of iterations as the paper prints it: "4", or "N" for one a token."""
-        made = self.folder / "test.json"
-        label = read_json(made).get("iterations_label") if made.exists() else None
-        return label or derived_iterations(self.point)
+        if self.latency:
+            return self.latency["iterations_label"]
+        return read_json(self.folder / "test.json")["iterations_label"]
 
     @property
     def name(self) -> str:
