@@ -8,13 +8,14 @@ from xlmd import cli
 from xlmd.devices import pick_device
 from xlmd.errors import UserError
 from xlmd.experiment.layout import Layout
+from xlmd.experiment.names import parse_decoding
 from xlmd.files import write_lines
 from xlmd.options import from_mapping
 from xlmd.reporting.curves import curves
 from xlmd.reporting.samples import samples
 from xlmd.systems import find_system, system_names
 from xlmd.train.settings import TrainerSettings
-from xlmd.translate.decodings import decoding_options, parse_decoding
+from xlmd.translate.decodings import decoding_options
 
 REQUIRED = ("direction", "tokenizer", "source", "target", "dev_source", "dev_reference", "out")
 
@@ -58,7 +59,7 @@ def test_an_unknown_verb_or_system_is_answered_with_the_known_ones(capsys):
 
 
 def test_the_registry_finds_each_file_of_the_package():
-    assert system_names() == ["cmlm", "transformer", "xlmd"]
+    assert system_names() == ["cmlm", "glat", "transformer", "xlmd"]
     assert [find_system(name).name for name in system_names()] == system_names()
 
 

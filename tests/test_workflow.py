@@ -17,7 +17,7 @@ from snakemake.utils import update_config
 
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, resolve_corpora
-from xlmd.experiment.points import TABLES, cells
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.reporting.explain import explain
 
 ROOT = Path(__file__).parent.parent
@@ -318,7 +318,18 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"bases__west__text__corpus": "wmt"}, "bases.west.text: it wants corpus 'wmt'"),
         ({"corpora__phrasebook__base": "wide"}, "bases.west.text: corpus 'phrasebook' has another base"),
         ({"corpora__phrasebook__base": "east"}, "corpora.phrasebook.base: 'east'"),
-        ({"grid__cmlm_directions": ["en-it"]}, "grid.cmlm_directions: en-it"),
+        (
+            {
+                "grid__compared": [
+                    {"system": "cmlm", "tables": ["table4"], "decodings": ["iterations=4"]} | {"directions": ["en-it"]}
+                ]
+            },
+            "grid.compared.0.directions: en-it",
+        ),
+        (
+            {"grid__compared": [{"system": "rnn", "tables": ["table4"], "decodings": ["iterations=4"]}]},
+            "grid.compared.0.system: 'rnn'",
+        ),
         ({"further_directions": [{"pair": "en-de", "corpus": "phrasebook"}]}, "further_directions: en-de is there"),
         ({"bases__west__text__languages": ["en", "fr"]}, "bases.west.text: it wants 'fr'"),
         ({"bases__west__tokenizer__vocabulary": None}, "bases.west.tokenizer.vocabulary: None"),

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -15,10 +15,12 @@ from transformers import PreTrainedModel
 from xlmd.errors import UserError
 from xlmd.files import file_sha256
 
+Model = TypeVar("Model", bound=PreTrainedModel)
+
 
 def load_pretrained(
-    model_class: type[PreTrainedModel], source: str | Path, *, new: Collection[str] = (), **options: Any
-) -> PreTrainedModel:
+    model_class: type[Model], source: str | Path, *, new: Collection[str] = (), **options: Any
+) -> Model:
     """A model with the weights of a transformers folder or of a hub's model, float32.
 
     new: parameters that the source does not have and that keep the values they are built with. options: further ones of

@@ -95,7 +95,7 @@ rule preprocess:
     input:
         first=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{first}}",
         second=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{second}}",
-        held_out=lambda w: held_out(w.corpus, w.split, w.first, w.second),
+        held_out=lambda w: jobs.held_out(LAYOUT, w.corpus, w.split, w.first, w.second),
     output:
         multiext(
             f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}",
@@ -122,7 +122,9 @@ rule preprocess:
         folder=lambda w, output: Path(output.counts).parent,
         tokenize=config["preprocessing"]["tokenize"],
         romanian=config["preprocessing"]["romanian"],
-        cleaning=lambda w: cleaning(w.corpus, w.split),
+        cleaning=lambda w: json.dumps(
+            jobs.cleaning(config, w.corpus, w.split), sort_keys=True
+        ),
         code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
@@ -134,7 +136,7 @@ rule preprocess:
 rule preprocess_monolingual:
     input:
         raw=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
-        held_out=lambda w: held_out(w.corpus, w.split, w.language),
+        held_out=lambda w: jobs.held_out(LAYOUT, w.corpus, w.split, w.language),
     output:
         f"{R}/corpora/{{corpus}}/monolingual/{{split}}.{{language}}",
     log:

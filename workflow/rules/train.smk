@@ -1,17 +1,19 @@
 # One rule trains every system: a run folder's name says what it is, config.yaml the rest.
 
 
+def run_of(wildcards):
+    """The run that a folder's name names; what it says that nobody knows ends the workflow before anything runs."""
+    try:
+        return RUN_SETTINGS.find(
+            f"{wildcards.direction}/{wildcards.system}-{wildcards.data}{wildcards.overrides}"
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 rule train:
     input:
-        pairs=lambda w: [
-            path
-            for prefix in LAYOUT.training_data(w.direction, w.data)
-            for path in encoded_files(prefix)
-        ],
-        dev=lambda w: encoded_files(LAYOUT.encoded(w.direction, "dev", 0)),
-        reference=lambda w: LAYOUT.text(w.direction, "dev", 1),
-        tokenizer=lambda w: built(tokenizer(w.direction)),
-        pretrained=lambda w: built(mlm(w.direction)) if PRETRAINED[w.system] else [],
+        lambda w: RUN_SETTINGS.inputs(run_of(w)),
     output:
         model=directory(f"{RUN}/model"),
         tokenizer=directory(f"{RUN}/tokenizer"),
@@ -25,23 +27,15 @@ rule train:
     priority: 5
     conda:
         "../envs/xlmd.yaml"
-    threads: lambda w: cores(trainer(w))
+    threads: lambda w: cores(RUN_SETTINGS.trainer(run_of(w)))
     resources:
         **needs("train"),
-        gpu=lambda w: GPU * processes(trainer(w)),
+        gpu=lambda w: GPU * processes(RUN_SETTINGS.trainer(run_of(w))),
     params:
-        flags=training_flags,
-        folder=lambda w, output: Path(output.record).parent,
-        source=lambda w: LAYOUT.training_data(w.direction, w.data)[0],
-        target=lambda w: LAYOUT.training_data(w.direction, w.data)[1],
-        dev=lambda w: LAYOUT.encoded(w.direction, "dev", 0),
-        tokenizer=lambda w: tokenizer(w.direction),
-        tokenize=config["preprocessing"]["tokenize"],
-        romanian=config["preprocessing"]["romanian"],
+        flags=lambda w: as_flags(
+            RUN_SETTINGS.settings(run_of(w)) | RUN_SETTINGS.files(run_of(w))
+        ),
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
-        "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
-        " --tokenizer {params.tokenizer:q} --source {params.source} --target {params.target}"
-        " --dev_source {params.dev} --dev_reference {input.reference} --out {params.folder}"
-        " --tokenize {params.tokenize} --romanian {params.romanian}"
-        " --code {params.code} 2>&1 | tee {log}"
+        # The device is no parameter: it decides nothing but rounding, and another one trains nothing anew.
+        "xlmd train {wildcards.system} {params.flags:q} --device {config[device]} --code {params.code} 2>&1 | tee {log}"

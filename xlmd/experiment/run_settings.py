@@ -3,37 +3,17 @@
 The rule `train` and `xlmd train RUN-NAME` both ask here, so that a run trained by hand is the workflow's.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, read_config, resolve_corpora
 from xlmd.experiment.layout import Layout
+from xlmd.experiment.names import RunName, parse_run
 from xlmd.options import parse
 
-_NAME = re.compile(
-    r"(?P<direction>[a-z]{2,3}-[a-z]{2,3})/(?P<system>[^-/]+)-(?P<data>original|distilled)"
-    r"(?P<overrides>(-[A-Za-z_]+=[^-/]+)*)"
-)
 _TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run's name says. overrides: settings that depart from the configuration, as texts."""
-
-    direction: str
-    system: str
-    data: str
-    overrides: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """Its folder below runs/."""
-        return f"{self.direction}/{'-'.join([self.system, self.data, *map('='.join, self.overrides.items())])}"
 
 
 def load_config(paths: Sequence[str | Path], schemas: Path, registry: str | Path) -> dict[str, Any]:
@@ -56,11 +36,6 @@ def _overlaid(below: Any, above: Any) -> Any:
     return {**below, **{key: _overlaid(below.get(key), value) for key, value in above.items()}}
 
 
-def overrides_of(text: str) -> dict[str, str]:
-    """The settings that the end of a run's name spells: "-M=3-s=2.0" is {"M": "3", "s": "2.0"}."""
-    return dict(part.split("=", 1) for part in text.split("-") if part)
-
-
 class RunSettings:
     """The settings and files of every run that one configuration can name.
 
@@ -71,24 +46,21 @@ class RunSettings:
         self.config, self.layout = config, Layout(config)
         self._definitions = definitions
 
-    def find(self, name: str) -> Run:
+    def find(self, name: str) -> RunName:
         """The run of a name, "en-de/xlmd-distilled-M=2-s=2.0" or its folder.
 
         Raises UserError if this is no name of a run, or names a system that the configuration does not have, or a
         setting or value that the system does not have.
         """
         root = f"{self.layout.root}/runs/"
-        found = _NAME.fullmatch(name.removeprefix("./").removeprefix(root).rstrip("/"))
-        if not found:
-            raise UserError(
-                f"{name!r} does not name a run: expected DIRECTION/SYSTEM-DATA[-SETTING=VALUE…], DATA original or "
-                f"distilled, as en-de/xlmd-distilled-M=2-s=2.0, or its folder below {root}"
-            )
-        run = Run(found["direction"], found["system"], found["data"], overrides_of(found["overrides"]))
+        try:
+            run = parse_run(name.removeprefix("./").removeprefix(root).rstrip("/"))
+        except UserError as error:
+            raise UserError(f"{error}, as en-de/xlmd-distilled-M=2-s=2.0, or its folder below {root}") from None
         self.check(run)
         return run
 
-    def check(self, run: Run) -> None:
+    def check(self, run: RunName) -> None:
         """Raise UserError if a run's name says what the configuration or the system does not know."""
         systems = self.config["systems"]
         if run.system not in systems:
@@ -107,18 +79,21 @@ class RunSettings:
             if least is not None and value is not None and value < least:
                 raise UserError(f"run {run.name}: {key} = {text}: must be at least {least}")
 
-    def trainer(self, run: Run) -> dict[str, Any]:
+    def trainer(self, run: RunName) -> dict[str, Any]:
         """How it is trained: as its system, in its direction, and, of what a job asks for, as its name says."""
         named = {key: int(run.overrides[key]) for key in ("threads", "processes") if key in run.overrides}
         return self.layout.trainer(run.system, run.direction) | named
 
-    def settings(self, run: Run) -> dict[str, Any]:
+    def settings(self, run: RunName) -> dict[str, Any]:
         """All settings of a run but the device, in alphabetical order: the configuration's, then what its name says.
 
         The device is left out because the workflow trains a run anew when these change, and it decides nothing but
         rounding.
         """
-        pretrained = {name: self.layout.mlm(self.layout.base(run.direction)) for name in self._pretrained(run)}
+        pretrained = {
+            name: self.layout.pretrained(whose, run.direction, run.data)
+            for name, whose in self._pretrained(run).items()
+        }
         merged = (
             {"seed": self.config["seed"]}
             | pretrained
@@ -128,7 +103,7 @@ class RunSettings:
         )
         return dict(sorted(merged.items()))
 
-    def files(self, run: Run) -> dict[str, str]:
+    def files(self, run: RunName) -> dict[str, str]:
         """What it reads and writes, as `xlmd.train.run.TrainFiles` has it; an encoded text without its suffixes."""
         layout = self.layout
         source, target = layout.training_data(run.direction, run.data)
@@ -144,7 +119,7 @@ class RunSettings:
             "romanian": self.config["preprocessing"]["romanian"],
         }
 
-    def inputs(self, run: Run) -> list[str]:
+    def inputs(self, run: RunName) -> list[str]:
         """The files and folders that the workflow makes for it, each a target of Snakemake."""
         files = self.files(run)
         encoded = [files[name] for name in ("source", "target", "dev_source")]
@@ -155,8 +130,8 @@ class RunSettings:
             *(path for path in bases if path.startswith(f"{self.layout.root}/")),  # others come from a hub
         ]
 
-    def _pretrained(self, run: Run) -> list[str]:
-        """The settings of its system that name a pre-trained model."""
+    def _pretrained(self, run: RunName) -> dict[str, str]:
+        """The settings of its system that name a pre-trained model, and whose."""
         return self._definitions["systems"]["properties"][run.system]["pretrained"]
 
 

@@ -39,6 +39,10 @@ class OnnxEngine(XLMDGenerationMixin):
         self._refine = _session(folder / graph_file(REFINE, int8), threads)
         self.weights_sha256 = self._encode.get_modelmeta().custom_metadata_map["xlmd_weights"]
 
+    def eval(self) -> "OnnxEngine":
+        """Itself: graphs cannot be trained."""
+        return self
+
     def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Engine`."""
         feed = {"source": source.numpy(), "source_lengths": source_lengths.numpy()}

@@ -1,9 +1,9 @@
 """XLM-D as a system: the decorated model, Algorithm 1 and iterative refinement behind the common interface."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -13,9 +13,10 @@ from xlmd.method import blank
 from xlmd.method.algorithm1 import algorithm1, ctc_objective
 from xlmd.method.decoding import Engine, XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
+from xlmd.method.depth import paper_depth
 from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
-from xlmd.systems.base import System, cut
+from xlmd.systems.base import System
 from xlmd.weights import load_pretrained
 
 # Below this share of blanks among decoded positions, or as far above the rest, a trained model is not a usual one.
@@ -71,7 +72,8 @@ class XLMDSettings:
 
 class XLMD(System):
     name: ClassVar[str] = "xlmd"
-    pretrained: ClassVar[tuple[str, ...]] = ("mlm",)
+    printed: ClassVar[str] = "XLM-D"
+    pretrained: ClassVar[dict[str, str]] = {"mlm": "mlm"}
     Settings: ClassVar[type] = XLMDSettings
     Decoding: ClassVar[type] = XLMDDecoding
 
@@ -119,8 +121,20 @@ class XLMD(System):
     def load(self, folder: str | Path) -> XLMDForTranslation:
         return load_pretrained(XLMDForTranslation, folder)
 
-    def describe(self, model: XLMDForTranslation) -> dict:
-        return asdict(self.settings) | {"layers": model.config.num_hidden_layers}
+    def describe(self, model: XLMDForTranslation) -> dict[str, Any]:
+        described = super().describe(model)
+        described["settings"] |= {"layers": model.config.num_hidden_layers}
+        return described
+
+    def label(self, model: XLMDForTranslation) -> str:
+        """The name with M as of the paper's 12 layers; LT only stands at M = 0 if nothing is said."""
+        depth = f" (M={paper_depth(self.settings.M, model.config.num_hidden_layers)})"
+        if self.settings.add_and_scale:
+            return self.printed + depth
+        return f"{self.printed} with LT only" + (depth if self.settings.M else "")
+
+    def size(self, model: XLMDForTranslation) -> str:
+        return f"M={self.settings.M} of {model.config.num_hidden_layers} layers"
 
     def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
         longest = read_base(self.settings.mlm).max_position_embeddings - self.tokenizer.pad_token_id - 1
@@ -161,7 +175,8 @@ class XLMD(System):
 
     def examine(self, model: XLMDForTranslation, sources: Sequence[Sequence[int]]) -> dict[str, float]:
         """The shares of blanks and of repeats in the alignments that the default decoding ends with."""
-        shares = blank.alignment_shares(*self._align(model, sources, self.validation_decoding()), self.blank)
+        alignment, lengths = self._align(model, *self.batch(model, sources), self.validation_decoding())
+        shares = blank.alignment_shares(alignment, lengths, self.blank)
         return {f"decoded_{kind}": share for kind, share in shares.items()}
 
     def warnings(self, figures: dict[str, float]) -> list[str]:
@@ -177,20 +192,19 @@ class XLMD(System):
         """blank_penalty: the best of a few for a single iteration, the cheapest; docs/embedded-scale.md says why."""
         return {"blank_penalty": max(_PENALTIES, key=lambda p: bleu(XLMDDecoding(iterations=1, blank_penalty=p)))}
 
+    def iterations_label(self, decoding: XLMDDecoding) -> str:
+        return str(decoding.iterations if self.settings.add_and_scale else 1)
+
     def longest_source(self, model: Engine) -> int:
         return model.config.longest_source - 2
 
-    def translate(self, model: Engine, sources: Sequence[Sequence[int]], decoding: XLMDDecoding) -> list[list[int]]:
-        return collapse(*self._align(model, sources, decoding), self.blank)
+    def decode(
+        self, model: Engine, source: torch.Tensor, lengths: torch.Tensor, decoding: XLMDDecoding
+    ) -> list[list[int]]:
+        return collapse(*self._align(model, source, lengths, decoding), self.blank)
 
     def _align(
-        self, model: Engine, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
+        self, model: Engine, source: torch.Tensor, lengths: torch.Tensor, decoding: XLMDDecoding
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The final alignments of a batch, (B, T) int64, and their lengths (B,)."""
-        sources = cut(sources, self.longest_source(model))
-        lengths = torch.tensor([len(source) for source in sources])
-        padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
-        for row, source in zip(padded, sources, strict=True):
-            row[: len(source)] = torch.as_tensor(source)
-        source, lengths = self.with_specials(padded, lengths)
-        return iterative_refinement(model, source.to(model.device), lengths.to(model.device), decoding)
+        return iterative_refinement(model, source, lengths, decoding)

@@ -154,12 +154,11 @@ class _Translation:
 
     def facts(self, model: PreTrainedModel, stream: BatchStream) -> dict[str, Any]:
         longer = {f"longer than a batch of {self.trainer.max_tokens} tokens": stream.left_out}
-        settings = self.system.describe(model)
         figures = self.system.examine(model, self.examined)
         for warning in self.system.warnings(figures):
             logger.warning("%s: %s", self.files.out, warning)
         return {
-            "description": {"system": self.name, "direction": self.files.direction, "settings": settings},
+            "description": {"direction": self.files.direction} | self.system.describe(model),
             "data": {
                 "pairs": len(self.source),
                 "used": len(self.kept) - stream.left_out,

@@ -61,6 +61,8 @@ class Translator:
                 intra_threads=intra_threads,
             )
 
+    iterations_label = "N"
+
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate bare subword ids to bare subword ids, in the order given; cuts sources too long, with a warning."""
         sources = cut(sources, self.max_positions - 1)

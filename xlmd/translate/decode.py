@@ -11,8 +11,9 @@ import torch
 
 from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
 from xlmd.errors import UserError
+from xlmd.experiment.names import parse_decoding
 from xlmd.files import file_sha256, read_json, write_json, write_lines
-from xlmd.translate.decodings import ENGINE, decoding_options, describe, parse_decoding
+from xlmd.translate.decodings import ENGINE, decoding_options, describe
 from xlmd.translate.engines import load_engine
 from xlmd.translate.load import translate_all
 
@@ -58,7 +59,8 @@ def decode(
         ids = translate_all(system, model, sources, decoding, max_tokens)
         seconds = round(time.perf_counter() - started, 3)
         write_lines(out / "test.txt", [decode_ids(system.tokenizer, sentence) for sentence in ids])
-        facts = {"seconds": seconds, "identity": identity}
+        label = system.iterations_label(decoding)
+        facts = {"iterations_label": label, "seconds": seconds, "identity": identity}
         write_json(out / "test.json", describe(run, asdict(decoding)) | facts)
 
 

@@ -4,20 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
+from xlmd.experiment.names import parse_decoding
 from xlmd.files import read_json
 from xlmd.options import parse_options
 from xlmd.systems import find_system
 
 ENGINE = "engine"  # stands in the name of a timing: the program that runs the model, which is no option of its system
 DEV = "dev"  # the value of an option that stands for the one chosen on the dev set
-
-
-def parse_decoding(name: str) -> dict[str, str]:
-    """The options that a decoding's name spells: "iterations=4-strategy=static" is {"iterations": "4", …}."""
-    parts = name.split("-")
-    if not all("=" in part for part in parts):
-        raise UserError(f"{name!r} does not name a decoding: expected key=value, joined by -, as iterations=4")
-    return dict(part.split("=", 1) for part in parts)
 
 
 def decoding_options(run: str | Path, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from xlmd.data.romanian import Letters
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
 from xlmd.devices import gpu_name, pick_device
+from xlmd.experiment.names import parse_decoding
 from xlmd.files import write_json
 from xlmd.record import hardware
 from xlmd.systems import System, Translator
 from xlmd.systems.transformer import TransformerDecoding
 from xlmd.systems.xlmd import XLMD
 from xlmd.translate import ctranslate
-from xlmd.translate.decodings import ENGINE, decoding_options, describe, parse_decoding
+from xlmd.translate.decodings import ENGINE, decoding_options, describe
 from xlmd.translate.engines import load_engine
 from xlmd.translate.load import RunTranslator
 from xlmd.translate.timing import measure
@@ -60,8 +61,9 @@ def latency(
     where = pick_device(device)
     tok, encoder = load_tokenizer(tokenizer), subword_encoder(tokenizer)
     source_language, target_language = direction.split("-")
+    translators = _translators(cells, runs_folder, tokenizer, defaults, where, threads, engine)
     times = measure(
-        _translators(cells, runs_folder, tokenizer, defaults, where, threads, engine),
+        translators,
         [encoded[index].tolist() for index in chosen],
         warmup=warmup,
         runs=runs,
@@ -79,7 +81,8 @@ def latency(
         "batch_sizes": list(batch_sizes),
         "hardware": hardware(threads, gpu_name(where)),
     }
-    write_json(out, protocol | {"cells": times})
+    labels = {cell: {"iterations_label": translator.iterations_label} for cell, translator in translators.items()}
+    write_json(out, protocol | {"cells": {cell: labels[cell] | times[cell] for cell in times}})
 
 
 def _translators(

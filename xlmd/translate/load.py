@@ -34,6 +34,11 @@ class RunTranslator:
         self.system, self.model = system, model
         self.decoding = system.Decoding(**decoding)
 
+    @property
+    def iterations_label(self) -> str:
+        """See `xlmd.systems.System`."""
+        return self.system.iterations_label(self.decoding)
+
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """See `xlmd.systems.Translator`."""
         return self.system.translate(self.model, sources, self.decoding)
