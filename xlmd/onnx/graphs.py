@@ -40,7 +40,7 @@ def require(*packages: str) -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise UserError(
-                f"{error}: `pip install xlmd[engine]` installs what ONNX needs; --engine torch works without"
+                f"{error}: `pip install onnx onnxruntime onnxscript` installs what ONNX needs; --engine torch works without"
             ) from error
 
 
