@@ -115,6 +115,17 @@ def test_every_measured_cell_names_the_run_that_it_came_from(finished):
     assert all(record["distillation"][pair]["kept"] > 0 for pair in ("en-de", "de-en"))
 
 
+def test_a_run_folder_translates_wherever_it_is_moved(finished, tmp_path):
+    run = next((finished / "results/runs/en-de").glob("transformer-*"))
+    for part in ("run.json", "model", "tokenizer"):
+        (shutil.copy if part == "run.json" else shutil.copytree)(run / part, tmp_path / part)
+    command = ["xlmd", "translate", "--run", ".", "--beam", "1"]
+    text = "The doctor will treat the patient.\n\n"
+    result = subprocess.run(command, cwd=tmp_path, input=text, capture_output=True, text=True)
+    first, second = result.stdout.splitlines()
+    assert first and not second
+
+
 @pytest.fixture(scope="module")
 def everything(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("everything") / "copy"

@@ -39,9 +39,7 @@ def require(*packages: str) -> None:
         try:
             importlib.import_module(package)
         except ImportError as error:
-            raise UserError(
-                f"{error}: `pip install onnx onnxruntime onnxscript` installs what ONNX needs; --engine torch works without"
-            ) from error
+            raise UserError(f"{error}: `pip install onnx onnxruntime onnxscript`, or take --engine torch") from error
 
 
 def write_graphs(model: XLMDForTranslation, folder: Path, weights_sha256: str) -> None:
