@@ -1,6 +1,8 @@
 """The hash that makes Snakemake rerun what an edited module changes."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +120,11 @@ def test_another_verb_changes_nothing(tree):
     before = code.code_version("encode")
     edit(tree / "cli.py")
     assert code.code_version("encode") == before
+
+
+def test_the_documented_table_of_what_a_verb_depends_on_is_the_one_that_the_command_prints():
+    document = (code.ROOT.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    command = "python -m xlmd.experiment.code_version"
+    shown = document.split(f"<!-- begin: {command} -->\n")[1].split("\n<!-- end -->")[0]
+    printed = subprocess.run([sys.executable, *command.split()[1:]], capture_output=True, text=True, check=True).stdout
+    assert shown == printed.strip(), f"the page is stale: put in what `{command}` prints"

@@ -113,8 +113,8 @@ class Evidence:
         """Whether a is faster than b, by every run of the timing."""
         if not a.latency or not b.latency:
             return None
-        times = [result.latency["translation"]["run_means"] for result in (a, b)]
-        means = [result.latency["translation"]["mean"] for result in (a, b)]
+        times = [latency["translation"]["run_means"] for latency in (a.latency, b.latency)]
+        means = [latency["translation"]["mean"] for latency in (a.latency, b.latency)]
         apart = max(times[0]) < min(times[1]) or max(times[1]) < min(times[0])
         own, other = _names(a, b)
         text = f"{own} {means[0]:.1f} ms, {other} {means[1]:.1f} ms"
@@ -174,14 +174,16 @@ class Evidence:
             test_type="bs",
             n_samples=SAMPLES,
         )
-        return test()[1]["BLEU"][1].p_value
+        scores: Any = test()[1]["BLEU"]  # of both systems, though sacreBLEU's annotations admit their names here
+        return scores[1].p_value
 
 
 def _names(a: Result, b: Result) -> tuple[str, str]:
     """What two results are called: as in the tables, or, where that is the same, by their runs and decodings."""
     if a.name != b.name:
         return a.name, b.name
-    return tuple(result.point.path.split("/", 1)[1].replace("/decodes/", ", ") for result in (a, b))
+    own, other = (result.point.path.split("/", 1)[1].replace("/decodes/", ", ") for result in (a, b))
+    return own, other
 
 
 def _spelt(p: float) -> str:

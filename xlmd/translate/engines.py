@@ -13,6 +13,7 @@ from xlmd.systems import System
 from xlmd.translate.load import load_run, load_system
 
 ENGINES = ("torch", "onnx", "onnx_int8")
+RUNS_IN_ONNX = "xlmd"  # the system
 
 _ONNX = "xlmd.onnx.load"
 

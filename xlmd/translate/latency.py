@@ -18,10 +18,9 @@ from xlmd.files import write_json
 from xlmd.record import hardware
 from xlmd.systems import System, Translator
 from xlmd.systems.transformer import TransformerDecoding
-from xlmd.systems.xlmd import XLMD
 from xlmd.translate import ctranslate
 from xlmd.translate.decodings import ENGINE, decoding_options, describe
-from xlmd.translate.engines import load_engine
+from xlmd.translate.engines import RUNS_IN_ONNX, load_engine
 from xlmd.translate.load import RunTranslator
 from xlmd.translate.timing import measure
 
@@ -100,7 +99,7 @@ def _translators(
     for cell in cells:
         run, name = f"{runs_folder}/{cell}".split("/decodes/")
         options = decoding_options(run, name, defaults)
-        default = engine if describe(run, options)["system"] == XLMD.name else "torch"
+        default = engine if describe(run, options)["system"] == RUNS_IN_ONNX else "torch"
         by = parse_decoding(name).get(ENGINE, default)
         if by == "ctranslate2":
             decoding = TransformerDecoding(**options)
