@@ -224,6 +224,13 @@ def test_another_m_trains_only_that_m(copy):
     assert not {"pretrain_mlm", "distill", "train_tokenizer", "encode", "preprocess"} & set(jobs)
 
 
+def test_another_device_times_anew_but_trains_and_decodes_nothing(copy):
+    edit(copy, device="cpu")
+    jobs = planned(snakemake(copy, "--dry-run", TABLE))
+    assert "latency" in jobs
+    assert "train" not in jobs and "distill" not in jobs and decoded(jobs) == 0
+
+
 def test_another_number_of_iterations_only_decodes(copy):
     edit(copy, grid__iterations=[2, 4, 8])
     jobs = planned(snakemake(copy, "--dry-run", TABLE))

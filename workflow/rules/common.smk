@@ -43,10 +43,12 @@ GPU = int(config["device"] != "cpu" and os.environ["XLMD_GPU"] == "1")
 
 # Where a file was fetched from does not change it (its sha256 is checked), so the mirror is no parameter of a rule: setting
 # one fetches nothing anew.
-os.environ.update(XLMD_MIRROR=config["mirror"] or "")
+# Nor is the device, which decides nothing but rounding: on another one, nothing is trained anew. Only what is timed is.
+os.environ.update(XLMD_MIRROR=config["mirror"] or "", XLMD_DEVICE=config["device"])
 
 
 envvars:
+    "XLMD_DEVICE",
     "XLMD_GPU",
     "XLMD_MIRROR",
 
@@ -61,6 +63,17 @@ SHOWN = shown(config)
 
 # How each run is trained, by its name.
 RUN_SETTINGS = RunSettings(config, read_definitions(SCHEMAS))
+
+
+def run_of(wildcards):
+    """The run that a folder's name names; what it says that nobody knows ends the workflow before anything runs."""
+    try:
+        return RUN_SETTINGS.find(
+            f"{wildcards.direction}/{wildcards.system}-{wildcards.data}{wildcards.overrides}"
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
 
 
 wildcard_constraints:

@@ -17,7 +17,6 @@ DECODE_PARAMS = {
     "source": lambda w: LAYOUT.encoded(names.parse_run(w.run).direction, "test", 0),
     "tokenizer": lambda w: tokenizer(names.parse_run(w.run).direction),
     "max_tokens": config["decoding"]["max_tokens"],
-    "device": config["device"],
     "code": lambda w: code_version(
         "decode", [f"xlmd.systems.{names.parse_run(w.run).system}"]
     ),
@@ -25,7 +24,7 @@ DECODE_PARAMS = {
 DECODE = (
     "xlmd decode --run {params.run} --decodings {params.decodings} --defaults {params.defaults:q}"
     " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
-    " --device {params.device} --threads {threads} --code {params.code} 2>&1 | tee {log}"
+    " --threads {threads} --code {params.code} 2>&1 | tee {log}"
 )
 
 for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.items()):

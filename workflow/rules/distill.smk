@@ -26,9 +26,7 @@ rule distill:
     params:
         source=lambda w: LAYOUT.encoded(w.direction, "train", 0),
         folder=lambda w, output: Path(output.counts).parent,
-        flags=flags(
-            config["distillation"], {"device": config["device"], "threads": None}
-        ),
+        flags=flags(config["distillation"], {"threads": None}),
         code=code_version("distill"),
     shell:
         "xlmd distill --model {input.model} --source {params.source} --out {params.folder} {params.flags}"

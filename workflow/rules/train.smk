@@ -1,16 +1,6 @@
 # One rule trains every system: a run folder's name says what it is, config.yaml the rest.
 
 
-def run_of(wildcards):
-    """The run that a folder's name names; what it says that nobody knows ends the workflow before anything runs."""
-    try:
-        return RUN_SETTINGS.find(
-            f"{wildcards.direction}/{wildcards.system}-{wildcards.data}{wildcards.overrides}"
-        )
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
 rule train:
     input:
         lambda w: RUN_SETTINGS.inputs(run_of(w)),
@@ -37,5 +27,4 @@ rule train:
         ),
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
-        # The device is no parameter: it decides nothing but rounding, and another one trains nothing anew.
-        "xlmd train {wildcards.system} {params.flags:q} --device {config[device]} --code {params.code} 2>&1 | tee {log}"
+        "xlmd train {wildcards.system} {params.flags:q} --code {params.code} 2>&1 | tee {log}"

@@ -6,6 +6,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
+from xlmd.devices import pick_device
 from xlmd.errors import UserError
 from xlmd.train.launch import check_processes
 from xlmd.train.settings import TrainerSettings
@@ -19,7 +20,7 @@ def make_accelerator(settings: TrainerSettings) -> Accelerator:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     # No other accelerators: the CTC library is for CPUs and CUDA.
-    cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    cpu = pick_device(settings.device).type == "cpu"
     if not cpu and settings.processes > torch.cuda.device_count():
         raise UserError(f"processes = {settings.processes}, but there are {torch.cuda.device_count()} GPUs here")
     check_processes(settings.processes)
