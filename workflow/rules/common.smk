@@ -75,7 +75,6 @@ def run_of(wildcards):
         raise WorkflowError(str(error)) from None
 
 
-
 wildcard_constraints:
     corpus="[^/]+",
     base="[^/]+",
