@@ -13,7 +13,7 @@ BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" 
 SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
-.PHONY: help setup test test-slurm all report fuzz sanitize clean-results FORCE
+.PHONY: help setup test style test-slurm all report fuzz sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -41,6 +41,9 @@ results/%: setup FORCE
 
 test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check
+
+style: setup ## style and types alone, as the commit hooks check them
+	PATH="$(abspath $(VENV))/bin:$$PATH" tests/style
 
 test-slurm: setup ## a micro run on a Slurm of this one machine; needs root and Debian's slurmctld, slurmd, slurm-client, munge
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/slurm

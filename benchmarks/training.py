@@ -26,8 +26,8 @@ from xlmd.files import read_json
 from xlmd.method import algorithm1 as training
 from xlmd.options import from_mapping
 from xlmd.systems import find_system
-from xlmd.train.loop import TrainerSettings
 from xlmd.train.run import TrainFiles, train, usable_pairs
+from xlmd.train.settings import TrainerSettings
 
 
 def composed_loss(hidden, weight, targets, input_lengths, target_lengths, *, bias=None, **options) -> torch.Tensor:

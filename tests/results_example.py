@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from xlmd.experiment.points import TIMED_IN, points, timed
+from xlmd.experiment.tables import TABLES, points, timed
 from xlmd.files import write_json, write_lines
 from xlmd.reporting.bleu import BUCKETS
 from xlmd.reporting.make import make
@@ -33,7 +33,7 @@ def milliseconds(point):
     decoding = dict(point.decoding)
     if point.system == "transformer":
         return 6.0 if "engine" in decoding else 40.0
-    return 5.0 * decoding["iterations"] - dict(point.settings).get("M", 0)
+    return 5.0 * int(decoding["iterations"]) - dict(point.settings).get("M", 0)
 
 
 def write_results(config, *tables, score=bleu, latency=milliseconds, translation=None):
@@ -46,16 +46,36 @@ def write_results(config, *tables, score=bleu, latency=milliseconds, translation
         metric = {"score": value, "signature": SIGNATURE}
         scores = {"bleu": metric, "bleu_compound_split": metric | {"score": value + 1}}
         scores |= {"sacrebleu": metric | {"score": value - 1}, "chrf": metric | {"score": value + 20}}
+        romanian = {"bleu_without_diacritics": metric if point.direction.endswith("-ro") else None}
         buckets = {str(low): {"score": value - low / 10, "sentences": 2} for low in BUCKETS}
-        write_json(folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets})
+        write_json(
+            folder / "test.score.json", scores | {"copy_bleu": metric | {"score": 3.21}, "buckets": buckets} | romanian
+        )
         texts = [translation(point, n) if translation else f"translation {n} ." for n in range(SENTENCES)]
         write_lines(folder / "test.txt", texts)
+        write_json(folder / "test.json", {"iterations_label": iterations_label(point)})
     for table in tables:
         for point in timed(config, table):
             write_json(root / "runs" / point.run / "run.json", run_record(config, point))
-        if table in TIMED_IN:
+        if TABLES[table].timed_with:
             write_latency(config, table, latency)
     return shown
+
+
+def labels(point, settings):
+    """What `System.describe` says of a run for the tables."""
+    if point.system != "xlmd":
+        return {
+            "label": {"transformer": "Transformer", "cmlm": "CMLM"}.get(point.system, point.system.upper()),
+            "size": "2+2 layers",
+        }
+    m, depth = settings["M"], f" (M={settings['M'] * 12 / settings['layers']:.4g})"
+    label = f"XLM-D{depth}" if settings["add_and_scale"] else "XLM-D with LT only" + (depth if m else "")
+    return {"label": label, "size": f"M={m} of {settings['layers']} layers"}
+
+
+def iterations_label(point):
+    return str(dict(point.decoding).get("iterations", "1" if point.system == "glat" else "N"))
 
 
 def run_record(config, point):
@@ -63,9 +83,10 @@ def run_record(config, point):
     if point.system == "xlmd":
         settings = {"M": 0, "layers": 4, "add_and_scale": True} | dict(point.settings)
     seed = point.seed or config["seed"]
+    described = {"system": point.system, "direction": point.direction, "settings": settings} | labels(point, settings)
     return {
         "settings": {"system": point.system, "settings": settings, "trainer": {"steps": 700, "max_tokens": 450}},
-        "description": {"system": point.system, "direction": point.direction, "settings": settings},
+        "description": described,
         "seed": seed,
         "command": f"xlmd train {point.system} --seed {seed}",
         "environment": {
@@ -79,14 +100,14 @@ def run_record(config, point):
 
 
 def latency_file(config, table):
-    return Path(config["results"]) / "latency" / f"{TIMED_IN.get(table)}.json"
+    return Path(config["results"]) / "latency" / f"{TABLES[table].timed_with}.json"
 
 
 def write_latency(config, table, latency):
     def times(value):
         return {"mean": value, "median": value - 1, "p95": value + 9, "spread": 0.25, "run_means": [value, value + 1]}
 
-    found = {point.path: latency(point) for point in timed(config, table)}
+    found = {point.path: (iterations_label(point), latency(point)) for point in timed(config, table)}
     write_json(
         latency_file(config, table),
         {
@@ -98,11 +119,12 @@ def write_latency(config, table, latency):
             "hardware": {"cpu": "Example CPU", "threads": 2, "gpu": None},
             "cells": {
                 path: {
+                    "iterations_label": label,
                     "translation": times(value),
                     "text_to_text": times(value + 2),
                     "throughput": {"16": 1000 / value},
                 }
-                for path, value in found.items()
+                for path, (label, value) in found.items()
             },
         },
     )

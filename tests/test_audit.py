@@ -5,10 +5,11 @@ import pytest
 from results_example import PAPER, arguments, example_config, milliseconds, write_results
 
 from xlmd.experiment.layout import Layout
-from xlmd.experiment.points import AUDITED
+from xlmd.experiment.tables import TABLES
 from xlmd.files import write_json, write_lines
 from xlmd.reporting import claims
 from xlmd.reporting.audit import audit
+from xlmd.reporting.evidence import FOR, OPEN, Comparison, Evidence
 from xlmd.reporting.paper_check import check
 
 SENTENCE = "the doctor treats a patient in this hospital and then he writes one long letter to her mother"
@@ -16,7 +17,7 @@ WORDS = SENTENCE.split(" ")
 LINES = [" ".join(WORDS[n % 5 :] + WORDS[: n % 5 if n % 3 else 0]) for n in range(12)] + 4 * [" ".join(WORDS[:9])]
 
 
-def spoilt(line, words):
+def with_errors(line, words):
     """A line with its first words replaced: the more, the worse its BLEU."""
     tokens = line.split()
     words = round(words)
@@ -29,14 +30,14 @@ def evidence(tmp_path, *tables, quality, score=None, latency=milliseconds, by_li
     kinds = {"score": score} if score else {"score": lambda point: 50.0 - quality(point)}
     write_results(
         config, *tables, latency=latency,
-        translation=lambda point, n: spoilt(LINES[n], by_line(point, LINES[n], quality(point))), **kinds,
+        translation=lambda point, n: with_errors(LINES[n], by_line(point, LINES[n], quality(point))), **kinds,
     )  # fmt: skip
     layout = Layout(config)
     for direction in layout.directions:
         for side in (0, 1):
             write_lines(layout.text(direction, "test", side), LINES)
         write_json(layout.counts(direction, "train"), {"kept": len(LINES)})
-    return claims.Evidence(config, set(tables))
+    return Evidence(config, set(tables))
 
 
 def verdict(found, text):
@@ -45,7 +46,7 @@ def verdict(found, text):
 
 
 def iterations(point):
-    return dict(point.decoding).get("iterations", 0)
+    return int(dict(point.decoding).get("iterations", 0))
 
 
 def depth(point):
@@ -157,7 +158,7 @@ def test_few_sentences_say_nothing_of_long_ones(tmp_path):
 
 def test_a_claim_about_every_case_needs_every_comparison():
     claim = next(claim for claim in claims.CLAIMS if claim.every)
-    pro, open_ = claims.Comparison("", claims.FOR), claims.Comparison("", claims.OPEN)
+    pro, open_ = Comparison("", FOR), Comparison("", OPEN)
     assert claims.Verdict(claim, [pro, pro]).name == "reproduced"
     assert claims.Verdict(claim, [pro, pro, open_]).name == "inconclusive"
 
@@ -181,7 +182,8 @@ def test_small_corpora_are_compared_only_if_sizes_differ(tmp_path):
 
 
 def test_the_audited_tables_are_those_that_claims_need():
-    assert set(AUDITED) == {table for claim in claims.CLAIMS for table in claim.tables}
+    audited = {spec.name for spec in TABLES.values() if spec.audited}
+    assert audited == {table for claim in claims.CLAIMS for table in claim.tables}
 
 
 def test_the_audit_is_written_with_every_claim_and_its_evidence(tmp_path, monkeypatch):

@@ -1,18 +1,21 @@
+import io
 import json
 
 import pytest
 from results_example import arguments, example_config, write_results
 
 from xlmd import cli
+from xlmd.devices import pick_device
 from xlmd.errors import UserError
 from xlmd.experiment.layout import Layout
+from xlmd.experiment.names import parse_decoding
 from xlmd.files import write_lines
 from xlmd.options import from_mapping
 from xlmd.reporting.curves import curves
 from xlmd.reporting.samples import samples
 from xlmd.systems import find_system, system_names
-from xlmd.train.loop import TrainerSettings
-from xlmd.translate.decode import decoding_options, parse_decoding
+from xlmd.train.settings import TrainerSettings
+from xlmd.translate.decodings import decoding_options
 
 REQUIRED = ("direction", "tokenizer", "source", "target", "dev_source", "dev_reference", "out")
 
@@ -31,7 +34,7 @@ def test_help_lists_every_verb_with_what_it_does(capsys):
     assert all(f"  {name}" in shown and verb.__doc__.splitlines()[0] in shown for name, verb in cli.VERBS.items())
 
 
-@pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb not in ("train", "pretrain")])
+@pytest.mark.parametrize("verb", list(cli.VERBS))
 def test_every_verb_explains_its_flags(verb, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([verb, "--help"])
@@ -56,7 +59,7 @@ def test_an_unknown_verb_or_system_is_answered_with_the_known_ones(capsys):
 
 
 def test_the_registry_finds_each_file_of_the_package():
-    assert system_names() == ["cmlm", "transformer", "xlmd"]
+    assert system_names() == ["cmlm", "glat", "transformer", "xlmd"]
     assert [find_system(name).name for name in system_names()] == system_names()
 
 
@@ -73,9 +76,23 @@ def test_a_decodings_name_spells_its_options_over_the_defaults(tmp_path):
     assert options == {"iterations": 4, "strategy": "static", "static_block": 6}
 
 
+def test_dev_stands_for_the_value_that_the_run_chose_on_the_dev_set(tmp_path):
+    folder = run_folder(tmp_path)
+    with pytest.raises(UserError, match="blank_penalty=dev"):
+        decoding_options(str(folder), "iterations=4-blank_penalty=dev", {})
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"chosen": {"blank_penalty": 1.5}}))
+    options = decoding_options(str(folder), "iterations=4-blank_penalty=dev", {})
+    assert options == {"iterations": 4, "blank_penalty": 1.5}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("beam=4", "'beam'"), ("iterations=four", "iterations=four"), ("four", "'four' does not name a decoding")],
+    [
+        ("beam=4", "'beam'"),
+        ("iterations=four", "iterations = .four.: expected a whole number"),
+        ("four", "'four' does not name a decoding"),
+    ],
 )
 def test_a_decoding_that_the_system_does_not_know_is_named(tmp_path, name, message):
     with pytest.raises(UserError, match=message):
@@ -121,3 +138,98 @@ def test_curves_draws_each_kind_of_run_and_names_a_missing_one(tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="nowhere/curves.csv"):
         curves(["nowhere"], str(tmp_path / "other.png"))
+
+
+def translating(tmp_path, monkeypatch, capsys, text, *flags):
+    """What `xlmd translate` prints and says of `text` on standard input; the run's translations repeat their source."""
+
+    class Copying:
+        tokenizer = None
+
+        class Decoding:
+            pass
+
+        def longest_source(self, model):
+            return 4
+
+        def translate(self, model, sources, decoding):
+            assert all(len(source) <= 4 for source in sources)
+            return sources
+
+    folder = run_folder(tmp_path)
+    monkeypatch.setattr("xlmd.translate.text.load_engine", lambda *_: (Copying(), None))
+    monkeypatch.setattr("xlmd.translate.text.subword_encoder", lambda _: lambda lines: [line.split() for line in lines])
+    monkeypatch.setattr("xlmd.translate.text.decode_ids", lambda _, ids: " ".join(ids))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    monkeypatch.setattr(cli, "_decoding", lambda *_: {})
+    status = 0
+    try:
+        cli.main(["translate", "--run", str(folder), "--tokenizer", "none", "--tokenize", "none", *flags])
+    except SystemExit as end:
+        status = end.code
+    return status, *capsys.readouterr()
+
+
+def test_translate_reads_utf8_whatever_the_locale_and_keeps_every_line(tmp_path, monkeypatch, capsys):
+    status, out, _ = translating(tmp_path, monkeypatch, capsys, "\ufeffäß\r\n\nzwei Wörter".encode())
+    assert (status, out) == (0, "äß\n\nzwei Wörter\n")
+
+
+def test_translate_gives_a_line_for_each_line_however_long_or_empty(tmp_path, monkeypatch, capsys):
+    text = "\0\n \n" + "wort " * 10_000 + "\neins\0zwei\nein kurzer Satz. Und ein zweiter Satz!\n"
+    _, out, err = translating(tmp_path, monkeypatch, capsys, text.encode(), "--batch-size", "3")
+    assert out == "\n\n" + ("wort " * 10_000).strip() + "\neins zwei\nein kurzer Satz. Und ein zweiter Satz!\n"
+    assert "5/5" in err
+
+
+def test_translate_reads_and_writes_files(tmp_path, monkeypatch, capsys):
+    (tmp_path / "in.txt").write_text("eins\n\nzwei\n")
+    files = ["--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out.txt")]
+    status, out, _ = translating(tmp_path, monkeypatch, capsys, b"", *files)
+    assert (status, out, (tmp_path / "out.txt").read_text()) == (0, "", "eins\n\nzwei\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"), [(["--batch-size", "0"], "batch = 0"), (["--input", "nowhere.txt"], "nowhere.txt")]
+)
+def test_a_wrong_flag_of_translate_is_named(tmp_path, monkeypatch, capsys, flags, message):
+    status, _, err = translating(tmp_path, monkeypatch, capsys, b"text\n", *flags)
+    assert status == 2 and message in err
+
+
+@pytest.mark.parametrize("text", [b"good\nb\xffd\n", b"good\n\xc3", b"good\n" + "b\xf6se".encode("latin-1")])
+def test_invalid_utf8_on_standard_input_is_named_by_its_line(tmp_path, monkeypatch, capsys, text):
+    status, out, err = translating(tmp_path, monkeypatch, capsys, text)
+    assert (status, out) == (2, "") and "standard input, line 2: invalid UTF-8" in err
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7", "gpu", "CPU", ""])
+def test_a_device_that_is_not_there_is_named_with_those_that_are(tmp_path, monkeypatch, capsys, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    status, _, err = translating(tmp_path, monkeypatch, capsys, b"text\n", "--device", device)
+    assert status == 2 and f"device = {device!r}" in err and "only auto, cpu" in err
+
+
+def test_a_device_is_the_one_that_is_named(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    named = {name: str(pick_device(name)) for name in ("auto", "cpu", "cuda", "cuda:1")}
+    assert named == {"auto": "cuda", "cpu": "cpu", "cuda": "cuda", "cuda:1": "cuda:1"}
+    with pytest.raises(UserError, match="cuda:2"):
+        pick_device("cuda:2")
+
+
+@pytest.mark.parametrize("files", [["dev.en"], ["dev.en", "dev.de", "test.en"]])
+def test_an_odd_number_of_held_out_files_of_a_pair_is_named(tmp_path, capsys, files):
+    pair = ["--source", "a", "--language", "en", "--target", "b", "--target-language", "de", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["preprocess", *pair, "--held-out", *files])
+    assert end.value.code == 2 and f"--held-out: {len(files)} files" in capsys.readouterr().err
+
+
+def test_training_explains_both_of_its_forms_and_each_systems_settings(capsys):
+    for argv, expected in ((["--help"], ["xlmd train RUN-NAME", "xlmd train SYSTEM"]), (["cmlm", "--help"], ["--ffn"])):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["train", *argv])
+        shown = capsys.readouterr().out
+        assert end.value.code == 0 and all(text in shown for text in expected)

@@ -5,61 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.nn.utils.rnn import pad_sequence
+from nat_models import BOS, END, MASK, PAD, SPECIALS, batch, pad, seeded, sentences, small, train
 
-from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
-from xlmd.nat import mask_predict as decoder
-from xlmd.nat.mask_predict import least_probable, mask_predict, masked_count, uniform_mask
+from xlmd.nat.lengths import LengthBeam
+from xlmd.nat.mask_predict import least_probable, masked_count, uniform_mask
 from xlmd.systems import cmlm as system_file
-from xlmd.systems.cmlm import CMLM, CMLMDecoding, CMLMSettings
+from xlmd.systems.cmlm import CMLM, CMLMDecoding
 from xlmd.tensors import inside
-
-VOCABULARY = 40
-BOS, PAD, END, MASK = 0, 1, 2, VOCABULARY - 1
-SPECIALS = [BOS, END, PAD, MASK]
-SMALL = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 32, "ffn": 64, "heads": 2, "max_positions": 32}
-
-
-class Tokenizer(SimpleNamespace):
-    def __len__(self):
-        return VOCABULARY
 
 
 def cmlm(**settings):
-    tokenizer = Tokenizer(bos_token_id=BOS, pad_token_id=PAD, eos_token_id=END, unk_token_id=3, mask_token_id=MASK)
-    return CMLM(CMLMSettings(**(SMALL | {"dropout": 0.0} | settings)), tokenizer)
-
-
-def sentences(count, seed=0, longest=8):
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
-    return [torch.randint(4, MASK, (length,), generator=generator).tolist() for length in lengths]
-
-
-def pad(rows):
-    return pad_sequence([torch.tensor(row) for row in rows], True, PAD), torch.tensor([len(row) for row in rows])
-
-
-def batch(sources, targets):
-    return ParallelBatch(*pad(sources), *pad(targets), torch.arange(len(sources)))
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def train(system, model, batches, lr=3e-3):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98))
-    generator = seeded()
-    model.train()
-    for step, pairs in enumerate(batches):
-        optimizer.param_groups[0]["lr"] = lr * min(1, (step + 1) / 50)
-        loss, _ = system.loss(model, pairs, 0.0, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return model.eval()
+    return small(CMLM, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +73,10 @@ def test_the_loss_counts_masked_tokens_and_lengths_and_nothing_else(random_model
         hidden = row[: len(target)]
         shown = torch.tensor(target).masked_fill(hidden, MASK)
         seen = torch.ones(1, len(source) + 2, dtype=torch.bool)
-        states, length_logits = model(
-            torch.tensor([[BOS, *source, END]]), seen, shown[None], torch.ones_like(shown[None], dtype=torch.bool)
-        )
+        encoded = model.encode(torch.tensor([[BOS, *source, END]]), seen)
+        everything = torch.ones_like(shown[None], dtype=torch.bool)
+        states = model.decode(model.embed(shown[None]), everything, encoded, seen)
+        length_logits = model.length_head(encoded, seen)
         log_probs = model.logits(states[0]).log_softmax(-1)
         for position in hidden.nonzero().flatten().tolist():
             plain.append(-log_probs[position, target[position]])
@@ -185,7 +143,7 @@ def test_the_decoder_looks_both_ways_and_not_at_padding(random_model):
     changed[0, 3] = 20
     for length, seen in ((4, True), (3, False)):
         mask = torch.arange(4).unsqueeze(0) < length
-        states = [model.decode(ids, mask, encoded, inside(lengths)) for ids in (target, changed)]
+        states = [model.decode(model.embed(ids), mask, encoded, inside(lengths)) for ids in (target, changed)]
         assert torch.allclose(states[0][:, :3], states[1][:, :3]) != seen
 
 
@@ -195,8 +153,11 @@ def test_both_attention_implementations_agree(trained):
     source, lengths = pad([[BOS, 7, 8, 9, END], [BOS, 10, END]])
     for targets in ([[5, MASK, 6], [MASK]], [[5, MASK, 6], [MASK, 7, 8]]):
         target, target_lengths = pad(targets)
-        mask = inside(target_lengths)
-        outputs = [model(source, inside(lengths), target, mask)[0][mask] for model in (trained.model, eager)]
+        mask, seen = inside(target_lengths), inside(lengths)
+        outputs = [
+            model.decode(model.embed(target), mask, model.encode(source, seen), seen)[mask]
+            for model in (trained.model, eager)
+        ]
         assert torch.allclose(*outputs, atol=1e-5)
 
 
@@ -246,20 +207,18 @@ def test_the_least_probable_tokens_are_chosen_and_never_padding():
     assert chosen.tolist() == [[False, True, False, True], [True, False, False, False]]
 
 
-def recorded_decode(model, monkeypatch):
-    """What the decoder is shown, iteration by iteration."""
+def recorded_tokens(model, monkeypatch):
+    """The tokens that the decoder is shown, iteration by iteration."""
     shown = []
-    decode = model.decode
-    monkeypatch.setattr(model, "decode", lambda target, *rest: shown.append(target.clone()) or decode(target, *rest))
+    embed = model.embed
+    monkeypatch.setattr(model, "embed", lambda tokens: shown.append(tokens.clone()) or embed(tokens))
     return shown
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 10])
 def test_each_iteration_masks_as_many_as_the_schedule_says_in_one_pass(random_model, monkeypatch, iterations):
-    shown = recorded_decode(random_model.model, monkeypatch)
-    source, lengths = pad([[BOS, *row, END] for row in sentences(6)])
-    options = {"iterations": iterations, "length_beam": 3, "forbidden": SPECIALS}
-    mask_predict(random_model.model, source, inside(lengths), **options)
+    shown = recorded_tokens(random_model.model, monkeypatch)
+    random_model.system.translate(random_model.model, sentences(6), CMLMDecoding(iterations=iterations, length_beam=3))
     assert len(shown) == iterations
     lengths = (shown[0] != PAD).sum(dim=1)
     assert len(set(lengths.tolist())) > 3
@@ -275,7 +234,7 @@ def test_iterations_follow_the_paper_step_by_step(random_model):
         seen = torch.ones_like(ids, dtype=torch.bool)
         with torch.inference_mode():
             encoded = model.encode(ids, seen)
-            lengths = model.length_logits(encoded)[0].topk(3).indices.tolist()
+            lengths = model.length_head(encoded, seen)[0].topk(3).indices.tolist()
             candidates = []
             for n in (index + 1 for index in lengths):
                 tokens, scores = [MASK] * n, [0.0] * n
@@ -285,7 +244,8 @@ def test_iterations_follow_the_paper_step_by_step(random_model):
                     for i in masked:
                         tokens[i] = MASK
                     everything = torch.ones(1, n, dtype=torch.bool)
-                    logits = model.logits(model.decode(torch.tensor([tokens]), everything, encoded, seen))[0]
+                    shown = model.embed(torch.tensor([tokens]))
+                    logits = model.logits(model.decode(shown, everything, encoded, seen))[0]
                     logits[:, SPECIALS] = -torch.inf
                     log_probs = logits.log_softmax(-1)
                     for i in masked:
@@ -295,23 +255,14 @@ def test_iterations_follow_the_paper_step_by_step(random_model):
         assert system.translate(model, [source], CMLMDecoding(iterations=4, length_beam=3)) == [best]
 
 
-def test_the_length_beam_takes_the_candidate_of_the_highest_mean_probability(random_model, monkeypatch):
-    """With probabilities that depend on a candidate's length alone."""
-    model = random_model.model
-    source, lengths = torch.tensor([[BOS, 7, 8, END]]), torch.tensor([4])
-    scores = torch.zeros(1, 32)
-    scores[0, [2, 4, 5]] = torch.tensor([3.0, 2.0, 1.0])  # lengths 3, 5 and 6, in this order
-    monkeypatch.setattr(model, "length_logits", lambda encoded: scores)
-    # candidate by candidate; the sums would choose length 3, the means choose length 6
-    given = torch.tensor([-1.0] * 3 + [-0.9] * 5 + [-0.8] * 6)
-
-    def most_probable(logits, hidden, forbidden):
-        return torch.full((len(hidden),), 9), given[: len(hidden)]
-
-    monkeypatch.setattr(decoder, "most_probable", most_probable)
-    for beam, expected in ((1, 3), (2, 5), (3, 6)):
-        tokens, chosen = mask_predict(model, source, inside(lengths), iterations=1, length_beam=beam)
-        assert chosen.tolist() == [expected] and tokens[0, :expected].tolist() == [9] * expected
+def test_the_candidate_of_the_highest_mean_probability_is_taken():
+    """The sums would choose length 3, the means choose length 6."""
+    lengths = torch.tensor([3, 5, 6])
+    beam = LengthBeam(lengths, size=3)
+    log_probability = torch.tensor([[-1.0], [-0.9], [-0.8]]) * beam.visible
+    tokens = lengths.unsqueeze(1).expand(3, 6)
+    assert beam.best(tokens, log_probability) == [[6] * 6]
+    assert LengthBeam(lengths, size=1).best(tokens, log_probability) == [[3] * 3, [5] * 5, [6] * 6]
 
 
 def test_a_beam_wider_than_there_are_lengths_tries_them_all():
@@ -320,7 +271,14 @@ def test_a_beam_wider_than_there_are_lengths_tries_them_all():
     assert len(system.translate(system.build(), [[5, 6]], CMLMDecoding(length_beam=50))) == 1
 
 
-@pytest.mark.parametrize("decoding", [CMLMDecoding(1, 1), CMLMDecoding(4, 1), CMLMDecoding(10, 5)])
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        CMLMDecoding(iterations=1, length_beam=1),
+        CMLMDecoding(iterations=4, length_beam=1),
+        CMLMDecoding(iterations=10, length_beam=5),
+    ],
+)
 def test_a_batch_translates_as_its_sentences_alone(trained, decoding):
     sources = sentences(40, seed=8)
     together = trained.system.translate(trained.model, sources, decoding)
@@ -356,7 +314,11 @@ def test_a_few_sentences_are_learned_by_heart():
     sources = [[5, 6, 7], [8, 9, 10, 11], [12, 13], [14, 15, 16, 17, 18]]
     targets = [[20, 21, 22, 23], [24, 25], [26, 27, 26, 26, 28], [20, 30, 31]]
     model = train(system, system.build(), [batch(sources, targets)] * 200)
-    for decoding in (CMLMDecoding(1, 1), CMLMDecoding(4, 5), CMLMDecoding(10, 5)):
+    for decoding in (
+        CMLMDecoding(iterations=1, length_beam=1),
+        CMLMDecoding(iterations=4, length_beam=5),
+        CMLMDecoding(iterations=10, length_beam=5),
+    ):
         assert system.translate(model, sources, decoding) == targets
 
 
@@ -411,5 +373,7 @@ def test_decodings_out_of_range_are_refused(option):
 
 def test_the_description_holds_all_settings():
     system = cmlm(length_weight=0.5)
-    assert system.describe(system.build())["length_weight"] == 0.5
-    assert system.pretrained == ()
+    described = system.describe(system.build())
+    assert described["settings"]["length_weight"] == 0.5
+    assert (described["system"], described["label"], described["size"]) == ("cmlm", "CMLM", "2+2 layers")
+    assert [system.iterations_label(CMLMDecoding(iterations=count)) for count in (1, 10)] == ["1", "10"]

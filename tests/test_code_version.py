@@ -1,6 +1,8 @@
 """The hash that makes Snakemake rerun what an edited module changes."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,43 @@ def test_a_verb_depends_on_exactly_what_it_reaches(tree, module, changed, unchan
     assert unchanged is None or after[unchanged] == before[unchanged]
 
 
+UNTOUCHED = {
+    "transformer": ["train", "decode"],
+    "cmlm": ["train", "decode"],
+    None: ["tokenizer", "distill", "pretrain"],
+}
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["method/masking.py", "method/decoding.py", "translate/timing.py", "translate/latency.py", "translate/text.py",
+     "experiment/run_settings.py", "experiment/points.py"],
+)  # fmt: skip
+def test_the_paper_s_method_the_timing_and_the_grid_reach_no_other_training_or_decoding(tree, module):
+    def versions():
+        return [
+            code.code_version(verb, [f"xlmd.systems.{system}"] if system else ())
+            for system, verbs in UNTOUCHED.items()
+            for verb in verbs
+        ]
+
+    before = versions()
+    edit(tree / module)
+    assert versions() == before
+
+
+def test_decoding_does_not_depend_on_how_a_run_was_trained_or_is_timed(tree):
+    def version():
+        return code.code_version("decode", ["xlmd.systems.xlmd"])
+
+    before = version()
+    for module in ("train/loop.py", "train/checkpoints.py", "translate/latency.py", "systems/transformer.py"):
+        edit(tree / module)
+    assert version() == before
+    edit(tree / "translate/load.py")
+    assert version() != before
+
+
 def test_a_system_depends_on_its_own_file_alone(tree):
     edited, other = (["xlmd.systems.transformer"], ["xlmd.systems.xlmd"])
     before = code.code_version("train", edited), code.code_version("train", other)
@@ -81,3 +120,11 @@ def test_another_verb_changes_nothing(tree):
     before = code.code_version("encode")
     edit(tree / "cli.py")
     assert code.code_version("encode") == before
+
+
+def test_the_documented_table_of_what_a_verb_depends_on_is_the_one_that_the_command_prints():
+    document = (code.ROOT.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    command = "python -m xlmd.experiment.code_version"
+    shown = document.split(f"<!-- begin: {command} -->\n")[1].split("\n<!-- end -->")[0]
+    printed = subprocess.run([sys.executable, *command.split()[1:]], capture_output=True, text=True, check=True).stdout
+    assert shown == printed.strip(), f"the page is stale: put in what `{command}` prints"

@@ -9,7 +9,7 @@ from text_example import encoded_text
 from xlmd.data.encoded import EncodedText
 from xlmd.errors import UserError
 from xlmd.translate import distillation
-from xlmd.translate.distillation import distil
+from xlmd.translate.distillation import distill
 
 
 class Teacher:
@@ -51,7 +51,7 @@ def outputs(folder):
 
 def test_pairs_are_kept_in_order_or_left_out_under_one_reason(teacher, tmp_path):
     sources = [[4, 9], [], [6, 6], [7, 9], [20] * 10, [5] * 30, [8] * 8]
-    report = distil(teacher, encode(tmp_path / "raw", sources), tmp_path / "out", max_length=25, shard_sentences=3)
+    report = distill(teacher, encode(tmp_path / "raw", sources), tmp_path / "out", max_length=25, shard_sentences=3)
     assert rows(tmp_path / "out" / "train.source") == [[4, 9], [6, 6], [20] * 10, [8] * 8]
     assert rows(tmp_path / "out" / "train.target") == [[4] * 4, [6] * 6, [20] * 20, [8] * 8]
     assert report["left_out"] == {
@@ -65,7 +65,7 @@ def test_pairs_are_kept_in_order_or_left_out_under_one_reason(teacher, tmp_path)
 
 def test_a_killed_run_continues_and_ends_as_one_that_was_not(teacher, tmp_path, monkeypatch):
     source = encode(tmp_path / "raw", [[4 + i % 3, 9, 9] for i in range(10)])
-    distil(teacher, source, tmp_path / "whole", shard_sentences=2)
+    distill(teacher, source, tmp_path / "whole", shard_sentences=2)
 
     translate = Teacher.translate
     monkeypatch.setattr(Teacher, "calls", 0)
@@ -77,10 +77,10 @@ def test_a_killed_run_continues_and_ends_as_one_that_was_not(teacher, tmp_path, 
 
     monkeypatch.setattr(Teacher, "translate", killed)
     with pytest.raises(KeyboardInterrupt):
-        distil(teacher, source, tmp_path / "out", shard_sentences=2)
+        distill(teacher, source, tmp_path / "out", shard_sentences=2)
     assert not (tmp_path / "out" / "train.target.ids.npy").exists()
     monkeypatch.setattr(Teacher, "translate", translate)
-    distil(teacher, source, tmp_path / "out", shard_sentences=2)
+    distill(teacher, source, tmp_path / "out", shard_sentences=2)
     assert Teacher.calls == 5
     assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
 
@@ -91,7 +91,7 @@ def test_shards_of_another_teacher_are_not_used(teacher, tmp_path, monkeypatch):
     for weights, calls in ((b"weights", 2), (b"weights", 2), (b"other weights", 4)):
         (teacher / "model.safetensors").write_bytes(weights)
         with pytest.raises(KeyboardInterrupt):
-            distil(teacher, source, tmp_path / "out", shard_sentences=2)
+            distill(teacher, source, tmp_path / "out", shard_sentences=2)
         assert Teacher.calls == calls
 
 
@@ -100,7 +100,7 @@ def test_shards_of_another_version_of_the_code_are_not_used(teacher, tmp_path, m
     monkeypatch.setattr(distillation, "encoded_writer", None)  # fails once the shards are there
     for version, calls in (("one", 3), ("one", 3), ("two", 6)):
         with pytest.raises(TypeError):
-            distil(teacher, source, tmp_path / "out", shard_sentences=2, code=version)
+            distill(teacher, source, tmp_path / "out", shard_sentences=2, code=version)
         assert Teacher.calls == calls
 
 
@@ -111,12 +111,12 @@ def test_a_translation_that_ran_into_its_limit_is_always_left_out(teacher, tmp_p
     monkeypatch.setattr(Teacher, "translate", endless)
     sources = [[5] * length for length in (1, 5, 20, 40, 83, 200, 250)]
     with pytest.raises(UserError, match="no pair"):
-        distil(teacher, encode(tmp_path / "raw", sources), tmp_path / "out")
+        distill(teacher, encode(tmp_path / "raw", sources), tmp_path / "out")
 
 
 def test_a_missing_teacher_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
-        distil(tmp_path / "nowhere", encode(tmp_path / "raw", [[4]]), tmp_path / "out")
+        distill(tmp_path / "nowhere", encode(tmp_path / "raw", [[4]]), tmp_path / "out")
 
 
 def test_a_trained_transformer_distils_end_to_end(tmp_path):
@@ -138,7 +138,7 @@ def test_a_trained_transformer_distils_end_to_end(tmp_path):
     model.save_pretrained(tmp_path / "teacher")
     sources = [[4 + i, 5, 6] for i in range(10)]
     encode(tmp_path / "raw", sources)
-    report = distil(tmp_path / "teacher", tmp_path / "raw", tmp_path / "out", beam=1, shard_sentences=4)
+    report = distill(tmp_path / "teacher", tmp_path / "raw", tmp_path / "out", beam=1, shard_sentences=4)
     expected = system.translate(model, sources, system.Decoding(beam=1, max_length_ratio=3.0))
     kept = [(s, t) for s, t in zip(sources, expected, strict=True) if max(len(t), 3) <= 3 * min(len(t), 3)]
     assert report["kept"] == len(kept)

@@ -4,7 +4,8 @@ import pytest
 import yaml
 from results_example import ROOT
 
-from xlmd.experiment.points import TABLES, Point, cells, points, timed
+from xlmd.experiment.points import Point
+from xlmd.experiment.tables import TABLES, cells, points, timed
 
 
 @pytest.fixture
@@ -42,8 +43,9 @@ def test_another_seed_is_another_run_and_the_first_keeps_its_name(config):
     assert "en-de/xlmd-distilled-M=0-s=2.0" in runs and "en-de/xlmd-distilled-M=0-s=2.0-seed=2" in runs
 
 
-def test_cmlm_is_shown_where_it_is_trained(config):
-    config["grid"] |= {"cmlm_directions": ["de-en"], "cmlm_in_table1": True}
+def test_a_compared_system_is_shown_where_its_entry_says(config):
+    entry = {"system": "cmlm", "tables": ["table1"], "directions": ["de-en"], "decodings": ["iterations=10"]}
+    config["grid"]["compared"] = [entry]
     shown = [cell.column for cell in cells(config, "table1") if cell.point.system == "cmlm"]
     assert shown == ["de-en"]
     assert not [cell for cell in cells(config, "table4") if cell.point.system == "cmlm"]

@@ -98,7 +98,7 @@ def test_without_texts_only_translation_is_timed():
     assert result["tokenisation"] is None and result["text_to_text"] is None
 
 
-def test_throughput_counts_sentences_a_second_in_larger_batches(clock):
+def test_throughput_counts_sentences_per_second_in_larger_batches(clock):
     translator = Translator(clock)
     result = measure(translator, [[10]] * 6, runs=1, batch_sizes=[4])
     assert result["throughput"] == {"4": pytest.approx(6 / 0.020)}

@@ -102,6 +102,17 @@ def test_eq4_at_layer_zero_is_the_embedding_of_word_plus_alignment_halved_plus_p
     torch.testing.assert_close(seen[0][inside], expected[inside], atol=1e-5, rtol=1e-5)
 
 
+def test_the_alignment_may_enter_eq4_as_the_mlms_own_embedding_of_it(mlm):
+    model = decorated(mlm, insertion_layer=1, normalise_tokens=True, normalise_sum=False)
+    source, lengths = sources()
+    z, out_lengths = model.encode(source, lengths)
+    alignment = torch.full(z.shape[:2], MASK)
+    seen = []
+    model.roberta.encoder.layer[1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model.refine(z, out_lengths, alignment)
+    torch.testing.assert_close(seen[0], (z + model.roberta.embeddings(input_ids=alignment)) * 0.5)
+
+
 def test_the_layers_below_m_do_not_depend_on_the_alignment(mlm):
     """What makes iterations cheap: z is computed once (§2.4)."""
     source, lengths = sources()

@@ -17,6 +17,10 @@ from text_example import sentences, write_text
 
 from xlmd.data.encoded import encode
 from xlmd.data.tokenizer import load_tokenizer, train_tokenizer
+from xlmd.errors import UserError
+from xlmd.train.accelerator import make_accelerator
+from xlmd.train.launch import is_first
+from xlmd.train.settings import TrainerSettings
 
 STEPS = 12
 
@@ -51,9 +55,12 @@ def train(corpus, out, **flags):
 
 
 def losses(out):
+    """What curves.csv has of whole updates; other figures are those of the first process's last batch."""
     with (out / "curves.csv").open(newline="") as handle:
         return {
-            (row["step"], row["name"]): float(row["value"]) for row in csv.DictReader(handle) if row["name"] != "bleu"
+            (row["step"], row["name"]): float(row["value"])
+            for row in csv.DictReader(handle)
+            if row["name"] in ("loss", "lr", "sigma", "gradient_norm")
         }
 
 
@@ -63,7 +70,7 @@ def test_two_processes_train_as_one_that_accumulates_two_batches(corpus, tmp_pat
         assert result.returncode == 0, result.stderr
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) > 2 * STEPS and one == pytest.approx(two, rel=1e-4)
-    assert one["12", "loss"] < one["1", "loss"]
+    assert one["6", "loss"] < one["1", "loss"]  # the last one of plain CTC
     figures = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
     assert [len(entry["result"]["best"]) for entry in figures] == [2, 2]
     assert figures[0]["data"] == figures[1]["data"]
@@ -128,6 +135,53 @@ def test_a_loss_that_is_not_finite_in_one_process_is_left_out_by_all(corpus, tmp
     assert "at step 3, in a batch with lines" in result.stderr
     if allowed:
         assert json.loads((tmp_path / "run/run.json").read_text())["result"]["skipped"] == 1
+
+
+# Each process writes into a file of its own: what both print at once may come mixed.
+ONE_LACKS_A_GRADIENT = """
+import pathlib, sys
+import torch
+from xlmd.train.processes import sum_gradients
+
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+shared, first, second, unused = parameters = [torch.nn.Parameter(torch.ones(size)) for size in (2, 3, 4, 5)]
+(shared.sum() + (first if rank == 0 else 2 * second).sum()).backward()
+sum_gradients(parameters)
+pathlib.Path(sys.argv[1], str(rank)).write_text(str([None if p.grad is None else p.grad.tolist() for p in parameters]))
+"""
+
+
+def test_a_gradient_that_one_process_lacks_counts_as_zero_there(tmp_path):
+    (tmp_path / "lacks.py").write_text(ONE_LACKS_A_GRADIENT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, str(tmp_path / "lacks.py"), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    for rank in "01":
+        assert (tmp_path / rank).read_text() == "[[2.0, 2.0], [1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 2.0], None]"
+
+
+LEFT_BY_OTHERS = {"RANK": "3", "WORLD_SIZE": "8", "OMPI_COMM_WORLD_SIZE": "8"}
+
+
+def test_variables_that_no_launcher_set_for_this_process_are_ignored_and_told(monkeypatch, caplog):
+    for name, value in LEFT_BY_OTHERS.items():
+        monkeypatch.setenv(name, value)
+    assert is_first()
+    accelerator = make_accelerator(TrainerSettings(device="cpu"))
+    assert accelerator.num_processes == 1 and accelerator.is_main_process
+    assert "RANK, WORLD_SIZE, OMPI_COMM_WORLD_SIZE in the environment" in caplog.text
+
+
+@pytest.mark.parametrize("size", ["8", "many"])
+def test_another_number_of_processes_than_the_launchers_is_named_before_anything_waits(monkeypatch, size):
+    launcher = {"LOCAL_RANK": "0", "RANK": "3", "WORLD_SIZE": size, "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    assert not is_first()
+    with pytest.raises(UserError, match=f"processes = 1, but .* one of {size} .*WORLD_SIZE"):
+        make_accelerator(TrainerSettings(device="cpu"))
 
 
 def _children(parent):

@@ -8,7 +8,7 @@ import pytest
 from results_example import arguments, example_config, make_table, write_results
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import TABLES, cells
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.files import read_json, write_json
 from xlmd.reporting.explain import explain
 from xlmd.reporting.make import make
@@ -17,7 +17,8 @@ from xlmd.reporting.make import make
 @pytest.fixture
 def written(tmp_path):
     """The CSV of a small Table 1 with two seeds, its provenance, and where it lies."""
-    config = example_config(tmp_path, M=[2], iterations=[4], seeds=[1, 3], cmlm_in_table1=True)
+    entry = {"system": "cmlm", "tables": ["table1"], "directions": ["en-de"], "decodings": ["iterations=10"]}
+    config = example_config(tmp_path, M=[2], iterations=[4], seeds=[1, 3], compared=[entry])
     make_table(config, "table1")
     paths = arguments(config, "table1")
     return pd.read_csv(paths["out_csv"], dtype=str, keep_default_na=False), read_json(paths["out_provenance"]), paths

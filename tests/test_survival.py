@@ -250,10 +250,10 @@ def test_distillation_killed_at_a_shard_goes_on_with_those_that_are_done(tmp_pat
 
     encoded_text(tmp_path / "raw", random_sentences(2500, seed=1, longest=4, vocabulary=29))
     arguments = ["--model", tmp_path / "teacher", "--source", tmp_path / "raw", "--beam", "1", "--max-ratio", "30"]
-    killed_before(".npz", 3, "distil", *arguments, "--out", tmp_path / "killed/out")
+    killed_before(".npz", 3, "distill", *arguments, "--out", tmp_path / "killed/out")
     assert visible(tmp_path / "killed") == {}
     assert len(list((tmp_path / "killed/out/.shards").glob("[0-9]*.npz"))) == 2
-    recovers(tmp_path, "distil", *arguments, before="target.offsets")
+    recovers(tmp_path, "distill", *arguments, before="target.offsets")
 
 
 def test_a_decoding_killed_before_it_is_whole_is_made_again(corpus, whole, tmp_path):  # noqa: F811

@@ -9,7 +9,8 @@ import pytest
 from results_example import PAPER, SIGNATURE, arguments, bleu, example_config, make_table, write_results
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import TABLES, Point, cells
+from xlmd.experiment.points import Point
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.files import read_json, write_json
 from xlmd.reporting.grid_tables import metric_of
 from xlmd.reporting.make import make
@@ -88,7 +89,8 @@ def test_a_cell_is_the_score_of_its_point(made):
     assert table.loc[("XLM-D (M=0)", "2"), "ro-en_bleu"] == ours("ro-en", 0, 2)
     cmlm = Point("en-de", "cmlm", "distilled", decoding=(("iterations", 10),))
     assert table.loc[("CMLM", "10"), "en-de_bleu"] == ""
-    table = made(grid={"cmlm_in_table1": True})
+    entry = {"system": "cmlm", "tables": ["table1"], "directions": ["en-de"], "decodings": ["iterations=10"]}
+    table = made(grid={"compared": [entry]})
     assert table.loc[("CMLM", "10"), "en-de_bleu"] == score(cmlm) and table.loc[("CMLM", "10"), "de-en_bleu"] == ""
     assert table.loc[("XLM-D (M=6)", "4"), "measured_as"] == "M=2 of 4 layers"
     assert table.loc[("Transformer", "N"), "measured_as"] == "2+2 layers, beam 5"
@@ -279,7 +281,7 @@ def test_two_runs_for_one_cell_are_an_error(tmp_path):
     write_results(config, "table1")
     run = Path(config["results"]) / "runs/en-de/xlmd-distilled-M=1-s=2.0/run.json"
     record = read_json(run)
-    record["description"]["settings"]["M"] = 2
+    record["description"]["label"] = "XLM-D (M=6)"
     write_json(run, record)
     with pytest.raises(UserError, match=r"M=1-s=2\.0/decodes/iterations=2 and .* both claim one cell"):
         make("table1", **arguments(config, "table1"))

@@ -11,7 +11,10 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.errors import UserError
-from xlmd.train.loop import TrainerSettings, average_weights, fit, make_accelerator, weights_of
+from xlmd.train.accelerator import make_accelerator
+from xlmd.train.checkpoints import average_weights, weights_of
+from xlmd.train.loop import fit
+from xlmd.train.settings import TrainerSettings
 
 SETTINGS = TrainerSettings(
     steps=20, peak_lr=1e-2, warmup_steps=5, schedule="linear", validate_every=4, checkpoint_every=6, log_every=5,
@@ -108,6 +111,20 @@ def test_two_runs_with_one_seed_give_bitwise_the_same_weights(tmp_path):
     first, second = run(tmp_path / "a")[0], run(tmp_path / "b")[0]
     assert equal(first, second)
     assert not equal(first, run(tmp_path / "c", replace(SETTINGS, seed=2))[0])
+
+
+def test_masks_are_drawn_from_the_runs_seed(tmp_path):
+    drawn = {}
+    for seed in (1, 2):
+        drawn[seed] = []
+
+        def loss(model, batch, progress, generator, kept=drawn[seed]):
+            kept.append(torch.rand(3, generator=generator.clone_state()))
+            return reconstruct(model, batch, progress, generator)
+
+        run(tmp_path / str(seed), replace(SETTINGS, seed=seed, steps=2), loss)
+    assert not any(torch.equal(a, b) for a, b in zip(drawn[1], drawn[2], strict=True))
+    assert not torch.equal(*drawn[1])
 
 
 @pytest.mark.parametrize("step", [0, 3, 7, 13, 19])

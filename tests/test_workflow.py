@@ -17,7 +17,7 @@ from snakemake.utils import update_config
 
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, resolve_corpora
-from xlmd.experiment.points import TABLES, cells
+from xlmd.experiment.tables import TABLES, cells
 from xlmd.reporting.explain import explain
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +113,17 @@ def test_every_measured_cell_names_the_run_that_it_came_from(finished):
     assert "results/bases/west/mlm" in record["runs"]
     assert record["started"] == min(run["started"] for run in record["runs"].values())
     assert all(record["distillation"][pair]["kept"] > 0 for pair in ("en-de", "de-en"))
+
+
+def test_a_run_folder_translates_wherever_it_is_moved(finished, tmp_path):
+    run = next((finished / "results/runs/en-de").glob("transformer-*"))
+    for part in ("run.json", "model", "tokenizer"):
+        (shutil.copy if part == "run.json" else shutil.copytree)(run / part, tmp_path / part)
+    command = ["xlmd", "translate", "--run", ".", "--beam", "1"]
+    text = "The doctor will treat the patient.\n\n"
+    result = subprocess.run(command, cwd=tmp_path, input=text, capture_output=True, text=True)
+    first, second = result.stdout.splitlines()
+    assert first and not second
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +222,13 @@ def test_another_m_trains_only_that_m(copy):
     jobs = planned(snakemake(copy, "--dry-run", TABLE))
     assert jobs["train"] == 2 and decoded(jobs) == 2
     assert not {"pretrain_mlm", "distill", "train_tokenizer", "encode", "preprocess"} & set(jobs)
+
+
+def test_another_device_times_anew_but_trains_and_decodes_nothing(copy):
+    edit(copy, device="cpu")
+    jobs = planned(snakemake(copy, "--dry-run", TABLE))
+    assert "latency" in jobs
+    assert "train" not in jobs and "distill" not in jobs and decoded(jobs) == 0
 
 
 def test_another_number_of_iterations_only_decodes(copy):
@@ -318,7 +336,18 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"bases__west__text__corpus": "wmt"}, "bases.west.text: it wants corpus 'wmt'"),
         ({"corpora__phrasebook__base": "wide"}, "bases.west.text: corpus 'phrasebook' has another base"),
         ({"corpora__phrasebook__base": "east"}, "corpora.phrasebook.base: 'east'"),
-        ({"grid__cmlm_directions": ["en-it"]}, "grid.cmlm_directions: en-it"),
+        (
+            {
+                "grid__compared": [
+                    {"system": "cmlm", "tables": ["table4"], "decodings": ["iterations=4"]} | {"directions": ["en-it"]}
+                ]
+            },
+            "grid.compared.0.directions: en-it",
+        ),
+        (
+            {"grid__compared": [{"system": "rnn", "tables": ["table4"], "decodings": ["iterations=4"]}]},
+            "grid.compared.0.system: 'rnn'",
+        ),
         ({"further_directions": [{"pair": "en-de", "corpus": "phrasebook"}]}, "further_directions: en-de is there"),
         ({"bases__west__text__languages": ["en", "fr"]}, "bases.west.text: it wants 'fr'"),
         ({"bases__west__tokenizer__vocabulary": None}, "bases.west.tokenizer.vocabulary: None"),

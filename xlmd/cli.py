@@ -30,25 +30,40 @@ def _parser(verb: Callable, *arguments: str, **options: dict) -> argparse.Argume
     return parser
 
 
-def _split_settings(argv: Sequence[str], verb: Callable, *types: type) -> list:
-    """Parse `argv` into instances of settings dataclasses, one flag a field."""
-    from transformers import HfArgumentParser
+def _split_settings(argv: Sequence[str], verb: Callable, *types: type, **defaults: object) -> list:
+    """Parse `argv` into instances of settings dataclasses, one flag per field; `defaults` stand for the fields' own."""
+    from xlmd.options import add_flags, from_arguments
 
-    parser = HfArgumentParser(
-        types, prog=f"xlmd {verb.__name__}", description=verb.__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )  # fmt: skip
-    *settings, unknown = parser.parse_args_into_dataclasses(
-        args=list(argv), look_for_args_file=False, return_remaining_strings=True
+    parser = argparse.ArgumentParser(
+        prog=f"xlmd {verb.__name__}", description=verb.__doc__, formatter_class=_HelpWithDefaults, allow_abbrev=False
     )
+    for kind in types:
+        add_flags(parser, kind)
+    parser.set_defaults(**defaults)
+    args, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.error(f"unknown flags: {' '.join(unknown)} (see xlmd {verb.__name__} --help)")
-    return settings
+    return [from_arguments(args, kind) for kind in types]
 
 
+class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+_ENGINE = {
+    "default": "torch",
+    "help": "what runs an XLM-D: torch, or ONNX Runtime on a CPU, onnx or, with 8-bit weights, onnx_int8",
+}
+_DEVICE = {"default": "auto", "help": "auto (the GPU if there is one), cpu, cuda or cuda:NUMBER"}
+_ROMANIAN = {
+    "default": "comma",
+    "choices": ["comma", "without_diacritics", "unchanged"],
+    "help": "how the corpora spell Romanian",
+}
 _DECODER = {
+    "engine": _ENGINE,
     "defaults": {"type": json.loads, "default": {}, "help": "JSON: {system: options} beside those of a name"},
-    "device": {"default": "auto", "choices": ["auto", "cpu"]},
+    "device": _DEVICE,
     "threads": {"type": int, "default": 1},
 }
 
@@ -105,12 +120,15 @@ def preprocess(argv: Sequence[str]) -> None:
         split={"default": "train", "help": "name of the split, for the files written"},
         out={"required": True, "help": "folder (pair) or file (monolingual) to write"},
         tokenize={"default": "moses", "choices": ["moses", "none"]},
+        romanian=_ROMANIAN,
         cleaning={"type": json.loads, "default": {}, "help": "JSON: max_length, max_ratio, held_out"},
         held_out={"nargs": "*", "default": [], "help": "raw dev and test files; of a pair, source and target in turns"},
         processes={"type": int, "default": 1},
     )
     args = parser.parse_args(argv)
-    common = {"tokenize": args.tokenize, "processes": args.processes}
+    common = {"tokenize": args.tokenize, "romanian": args.romanian, "processes": args.processes}
+    if args.target is not None and len(args.held_out) % 2:
+        parser.error(f"--held-out: {len(args.held_out)} files; of a pair, source and target are given in turns")
     if args.target is None:
         preprocess_monolingual(Path(args.source), args.language, Path(args.out), held_out=args.held_out, **common)
         return
@@ -156,26 +174,24 @@ def encode(argv: Sequence[str]) -> None:
 
 def pretrain(argv: Sequence[str]) -> None:
     """Pre-train a masked language model of XLM-R's kind. Settings are flags; texts are given as LANGUAGE=PREFIX."""
-    from dataclasses import dataclass, field
+    from dataclasses import dataclass
 
     from xlmd.options import option, required
-    from xlmd.train.loop import TrainerSettings
+    from xlmd.train.launch import start
     from xlmd.train.pretraining import MaskedLMSettings
     from xlmd.train.pretraining import pretrain as run
-    from xlmd.train.processes import start
+    from xlmd.train.settings import TrainerSettings
 
     @dataclass
     class Files:
         tokenizer: str = required("tokenizer: hub name or folder")
         out: str = required("run folder to write")
+        text: list[str] = required("encoded, line-parallel texts, as en=PREFIX de=PREFIX")
         code: str = option("", "version of the code: a checkpoint of another version is not continued")
-        text: list[str] = field(
-            default_factory=list, metadata={"help": "encoded, line-parallel texts, as en=PREFIX de=PREFIX"}
-        )
 
     settings, trainer, files = _split_settings(argv, pretrain, MaskedLMSettings, TrainerSettings, Files)
     unnamed = [entry for entry in files.text if "=" not in entry]
-    if unnamed or not files.text:
+    if unnamed:
         raise UserError(f"--text {' '.join(unnamed)}: expected LANGUAGE=PREFIX, as en=results/encoded/…/train.en")
     texts = dict(entry.split("=", 1) for entry in files.text)
     if start(trainer.processes, ["pretrain", *argv]):
@@ -184,34 +200,76 @@ def pretrain(argv: Sequence[str]) -> None:
 
 
 def train(argv: Sequence[str]) -> None:
-    """Train a system: `xlmd train SYSTEM [flags]`; `xlmd train xlmd --help` lists XLM-D's settings and defaults."""
+    """Train a system, or a run of the workflow by its name.
+
+    xlmd train RUN-NAME [--config config.yaml …]
+        a run with the settings and the data that the workflow gives it, as en-de/xlmd-distilled-M=2-s=2.0 or
+        results/runs/en-de/xlmd-distilled-M=2-s=2.0; its data must be there. Overlays follow config.yaml:
+        --config config.yaml config/multi30k-cpu.yaml
+    xlmd train SYSTEM [flags]
+        a system with all its settings and files as flags; xlmd train SYSTEM --help lists them with their defaults
+    """
     from xlmd.systems import find_system, system_names
-    from xlmd.train.loop import TrainerSettings
-    from xlmd.train.processes import start
+    from xlmd.train.launch import start
     from xlmd.train.run import TrainFiles
     from xlmd.train.run import train as run
+    from xlmd.train.settings import TrainerSettings
 
-    if not argv or argv[0].startswith("-"):
-        raise UserError(f"usage: xlmd train SYSTEM [flags]; systems: {', '.join(system_names())}")
-    system = find_system(argv[0])
+    if argv and "/" in argv[0]:
+        argv = by_name(argv)
+    parser = _parser(train)
+    parser.usage = "xlmd train RUN-NAME [--config FILE …]\n       xlmd train SYSTEM [flags]"
+    parser.add_argument("system", metavar="SYSTEM", help=f"one of: {', '.join(system_names())}")
+    system = find_system(parser.parse_args(argv[:1]).system)
     settings, trainer, files = _split_settings(argv[1:], train, system.Settings, TrainerSettings, TrainFiles)
     if not start(trainer.processes, ["train", *argv]):
-        run(argv[0], settings, trainer, files)
+        run(system.name, settings, trainer, files)
 
 
-def distil(argv: Sequence[str]) -> None:
+def by_name(argv: Sequence[str]) -> list[str]:
+    """The arguments of `xlmd train SYSTEM` that the workflow gives a run, from `RUN-NAME --config …`.
+
+    Not a part of `train` for `xlmd.experiment.code_version`: what is trained follows from these arguments alone.
+    """
+    from pathlib import Path
+
+    from xlmd.experiment.code_version import ROOT, code_version
+    from xlmd.experiment.configuration import read_definitions
+    from xlmd.experiment.run_settings import RunSettings, as_flags, load_config
+
+    parser = argparse.ArgumentParser(prog="xlmd train", usage="xlmd train RUN-NAME [--config FILE …]")
+    parser.add_argument("run", metavar="RUN-NAME")
+    parser.add_argument("--config", nargs="+", default=["config.yaml"], help="config.yaml and what overlays it")
+    args = parser.parse_args(argv)
+    schemas = ROOT.parent / "workflow/schemas"
+    config = load_config(args.config, schemas, ROOT.parent / "resources/corpora.yaml")
+    runs = RunSettings(config, read_definitions(schemas))
+    run = runs.find(args.run)
+    missing = [path for path in runs.inputs(run) if not Path(path).exists()]
+    if missing:
+        overlays = f" --configfile {' '.join(args.config[1:])}" if args.config[1:] else ""
+        raise UserError(
+            f"{missing[0]} is missing; what {run.name} is trained on is made by\n"
+            f"  snakemake --cores all {' '.join(missing)}{overlays}"
+        )
+    code = code_version("train", [f"xlmd.systems.{run.system}"])
+    settings = {"device": config["device"]} | runs.settings(run) | runs.files(run) | {"code": code}
+    return [run.system, *as_flags(settings)]
+
+
+def distill(argv: Sequence[str]) -> None:
     """Translate a training set with a trained teacher (sequence-level knowledge distillation, §3.1)."""
-    from xlmd.translate.distillation import distil as run
+    from xlmd.translate.distillation import distill as run
 
     parser = _parser(
-        distil, "model", "source", "out",
+        distill, "model", "source", "out",
         beam={"type": int, "default": 4},
         length_penalty={"type": float, "default": 0.6},
-        min_length={"type": int, "default": 1, "help": "fewest subwords a side"},
-        max_length={"type": int, "default": 250, "help": "most subwords a side"},
+        min_length={"type": int, "default": 1, "help": "fewest subwords per side"},
+        max_length={"type": int, "default": 250, "help": "most subwords per side"},
         max_ratio={"type": float, "default": 3.0, "help": "largest ratio of the two sides' lengths"},
         threads={"type": int, "default": 1},
-        device={"default": "auto", "choices": ["auto", "cpu"]},
+        device=_DEVICE,
         code={"default": "", "help": "version of the code; shards made by another one are made anew"},
     )  # fmt: skip
     args = vars(parser.parse_args(argv))
@@ -219,14 +277,15 @@ def distil(argv: Sequence[str]) -> None:
 
 
 def _decoding(argv: Sequence[str], run: str, verb: Callable) -> dict:
-    """The options of decoding on the command line, by the system of the run."""
+    """The options of decoding on the command line, by the system of the run; the others as chosen for the run."""
     from pathlib import Path
 
     from xlmd.files import read_json
     from xlmd.systems import find_system
+    from xlmd.translate.decodings import chosen_options
 
     system = find_system(read_json(Path(run) / "run.json")["description"]["system"])
-    return asdict(_split_settings(argv, verb, system.Decoding)[0])
+    return asdict(_split_settings(argv, verb, system.Decoding, **chosen_options(run))[0])
 
 
 def decode(argv: Sequence[str]) -> None:
@@ -250,20 +309,22 @@ def score(argv: Sequence[str]) -> None:
 
     tokenize = {"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"}
     parser = _parser(
-        score, "hypotheses", "references", "raw-references", "language", "out", sources={}, tokenize=tokenize
-    )
+        score, "hypotheses", "references", "raw-references", "language", "out",
+        sources={}, tokenize=tokenize, romanian=_ROMANIAN,
+    )  # fmt: skip
     run(**vars(parser.parse_args(argv)))
 
 
 def latency(argv: Sequence[str]) -> None:
     """Time trained runs side by side, one sentence at a time."""
-    from xlmd.translate.decode import latency as run
+    from xlmd.translate.latency import latency as run
 
     parser = _parser(
         latency, "runs-folder", "tokenizer", "source", "text", "direction", "out",
         cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME of each, NAME as for `xlmd decode`"},
         **_DECODER,
         tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
+        romanian=_ROMANIAN,
         sentences={"type": int, "help": "how many, spread over the file; all if not given"},
         warmup={"type": int, "default": 10},
         runs={"type": int, "default": 5},
@@ -365,29 +426,43 @@ def resolve(argv: Sequence[str]) -> None:
 
 
 def translate(argv: Sequence[str]) -> None:
-    """Translate standard input, raw text with one sentence a line, with a trained run.
+    """Translate raw text, one sentence per line, with a trained run: a line out for each line in.
 
     Further flags are the system's options of decoding: XLM-D --iterations --strategy --committed, CMLM --iterations
-    --length_beam, Transformer --beam --length_penalty. The tokenizer is found from the project's folder; elsewhere name
-    it. Example:
+    --length_beam, Transformer --beam --length_penalty. A line that is too long for the model is translated sentence by
+    sentence. Example:
     echo "The doctor will treat the patient." | xlmd translate --run results/runs/en-de/xlmd-distilled-M=2-s=2.0
     """
-    from xlmd.translate.decode import translate_text
+    from xlmd.data.text import lines_of, read_lines
+    from xlmd.files import write_lines
+    from xlmd.progress import progress
+    from xlmd.translate.text import TextTranslator
 
+    recorded = "; by default as the run recorded it"
     parser = _parser(
         translate, "run",
-        tokenizer={"help": "tokenizer; by default the one the run was trained with"},
-        tokenize={"default": "moses", "choices": ["moses", "none"], "help": "how the corpora were tokenised"},
-        device={"default": "auto", "choices": ["auto", "cpu"]},
+        input={"help": "file to translate; by default standard input"},
+        output={"help": "file to write, when all is translated; by default standard output"},
+        batch_size={"type": int, "default": 16, "dest": "batch", "help": "sentences translated at once"},
+        engine=_ENGINE | {"default": "auto", "help": _ENGINE["help"] + "; auto: onnx where `xlmd export` has put it"},
+        threads={"type": int, "help": "cores to use; by default all"},
+        device=_DEVICE,
+        tokenizer={"help": "tokenizer, for a run folder without one"},
+        tokenize={"choices": ["moses", "none"], "help": "how the corpora were tokenised" + recorded},
+        romanian=_ROMANIAN | {"default": None, "help": "how the corpora spell Romanian" + recorded},
     )  # fmt: skip
     args, rest = parser.parse_known_args(argv)
-    if args.tokenizer is None:
-        from pathlib import Path
-
-        from xlmd.files import read_json
-
-        args.tokenizer = read_json(Path(args.run) / "run.json")["settings"]["files"]["tokenizer"]
-    for line in translate_text(sys.stdin, **vars(args), decoding=_decoding(rest, args.run, translate)):
+    decoding = _decoding(rest, args.run, translate)
+    given, out = vars(args), args.output
+    source = given.pop("input")
+    del given["output"]
+    lines = read_lines(source) if source else list(lines_of(sys.stdin.buffer, "standard input"))
+    translations = progress(TextTranslator(**given, decoding=decoding)(lines), total=len(lines), unit=" lines")
+    if out:
+        write_lines(out, translations)
+        return
+    sys.stdout.reconfigure(encoding="utf-8")
+    for line in translations:
         print(line)
 
 
@@ -432,11 +507,37 @@ def import_model(argv: Sequence[str]) -> None:
     run(Source(**args.pop("source")), **args)
 
 
+def export(argv: Sequence[str]) -> None:
+    """Write a trained XLM-D as a folder for ONNX Runtime or for transformers: xlmd export RUN --format onnx.
+
+    `xlmd translate` uses the graphs that stand in the run's own folder, where they are written by default.
+    """
+    from xlmd.translate.export import export as run
+
+    parser = _parser(
+        export,
+        format={"required": True, "choices": ["onnx", "transformers"]},
+        out={"help": "folder to write; by default RUN/onnx or RUN/transformers"},
+        int8={
+            "action": "store_true",
+            "help": "quantised graphs too, if they lose no more than 0.1 BLEU on the dev set",
+        },
+        dev_source={"help": "encoded source of the dev set that int8 is measured on; by default the run's"},
+        dev_reference={"help": "its tokenised reference; by default the run's"},
+        tokenizer={"help": "tokenizer, for a run folder without one"},
+    )
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    args = vars(parser.parse_args(argv))
+    folder, out = args.pop("run"), args.pop("out")
+    run(folder, out or f"{folder}/{args['format']}", **args)
+
+
 VERBS = {
     verb.__name__: verb
     for verb in (
-        resolve, phrasebook, fetch, gather, preprocess, tokenizer, encode, pretrain, train, distil, decode, score,
-        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate, package, import_tokenizer, import_model,
+        resolve, phrasebook, fetch, gather, preprocess, package, import_tokenizer, import_model, tokenizer, encode, pretrain,
+        train, distill, decode, score, latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate,
+        export,
     )
 }  # fmt: skip
 
@@ -447,8 +548,10 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, err
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb. A UserError ends with its message and exit status 2."""
+    from xlmd.train.launch import is_first
+
     # Of several processes of a run the first one writes and speaks; the others report what goes wrong.
-    first = os.environ.get("RANK", "0") == "0"
+    first = is_first()
     level = logging.INFO if first else logging.ERROR
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
     # The libraries' own reports of how they load a model would drown ours; they read this when they are imported.

@@ -1,10 +1,13 @@
-"""Writing files so that a killed process or a full disk never leaves half of one under its real name."""
+"""Writing files so that a killed process or a full disk never leaves half of one under its real name.
+
+Who may read them is what the umask says, as of any other program's files.
+"""
 
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,34 +28,41 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(descriptor, mode, **text) as handle:
+        new = _neighbour(path, "tmp")
+        with open(new, mode.replace("w", "x"), **text) as handle:
+            temporary = new
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary neighbour folder that replaces `path` on success and vanishes on any exception."""
+    """A temporary neighbour folder that replaces `path` on success and vanishes on any exception.
+
+    What was written there may be read by whom the umask says, even where the writer (safetensors) has it otherwise.
+    """
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        new = _neighbour(path, "tmp")
+        new.mkdir()
+        temporary = new
         yield temporary
-        temporary.chmod(0o755)
+        allowed = temporary.stat().st_mode & 0o777  # what the umask left of everything
+        for inner in temporary.rglob("*"):
+            inner.chmod(allowed if inner.is_dir() else allowed & 0o666)
         if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
-            os.replace(path, old / "old")
+            old = _neighbour(path, "old")
+            os.replace(path, old)
             os.replace(temporary, path)
             shutil.rmtree(old)
         else:
@@ -63,6 +73,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _neighbour(path: Path, suffix: str) -> Path:
+    """A hidden name beside `path` that nothing has yet."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.{suffix}")
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -10,10 +10,11 @@ from dataclasses import fields
 import yaml
 
 from xlmd.data.preprocess import Cleaning
+from xlmd.experiment.names import DECODING
 from xlmd.options import minimum_of
 from xlmd.systems import find_system, system_names
-from xlmd.train.loop import TrainerSettings
 from xlmd.train.pretraining import MaskedLMSettings
+from xlmd.train.settings import TrainerSettings
 
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 
@@ -21,7 +22,7 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 def settings_schema() -> dict:
     """One definition a dataclass (cleaning, mlm, trainer, settings and decoding of each system), and `systems`, of all.
 
-    `pretrained`, an annotation of a system, lists its settings that name a pre-trained model: the workflow fills them.
+    `pretrained` and `needs`, annotations of a system, are what the workflow gives it beside text: see `System`.
     """
     definitions = {
         "cleaning": _schema(Cleaning),
@@ -32,7 +33,7 @@ def settings_schema() -> dict:
     for name in system_names():
         system = find_system(name)
         definitions |= {f"{name}.settings": _schema(system.Settings), f"{name}.decoding": _schema(system.Decoding)}
-        systems[name] = _entry(name) | {"pretrained": list(system.pretrained)}
+        systems[name] = _entry(name) | {"pretrained": dict(system.pretrained), "needs": list(system.needs)}
     return definitions | {"systems": {"type": "object", "additionalProperties": False, "properties": systems}}
 
 
@@ -48,7 +49,7 @@ def _entry(name: str) -> dict:
             "decoding": {"$ref": f"#/$defs/{name}.decoding"},
             "decodings": {
                 "type": "array",
-                "items": {"type": "string", "pattern": "^[A-Za-z_]+=[^-/]+(-[A-Za-z_]+=[^-/]+)*$"},
+                "items": {"type": "string", "pattern": f"^{DECODING}$"},
                 "uniqueItems": True,
                 "description": "Further decodings of each run, by name, made together with those of the tables.",
             },

@@ -17,7 +17,7 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     """Rank every position among those of its block, 0 = highest priority; ties go to the earlier position.
 
     priority: (B, T) float; lengths: (B,) int64: positions beyond a sentence's length rank behind all others.
-    block: positions a block; the last one may be short. Returns (B, T) int64.
+    block: positions per block; the last one may be short. Returns (B, T) int64.
     """
     batch, longest = priority.shape
     padded = -longest % block
@@ -29,8 +29,22 @@ def rank_within_blocks(priority: torch.Tensor, lengths: torch.Tensor, block: int
     return rank.view(batch, -1)[:, :longest]
 
 
+def log_odds(logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, token: int) -> torch.Tensor:
+    """log p(token) / (1 − p(token)) at every row of hidden (N, d), float64 (N,).
+
+    logits: from (N, d) to (N, V).
+    """
+    odds = []
+    for rows in hidden.split(_ROWS):
+        table = logits(rows).float()
+        own = table[:, token].clone()
+        table[:, token] = float("-inf")
+        odds.append(own - table.logsumexp(dim=-1))
+    return torch.cat(odds).double()
+
+
 def most_probable(
-    logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, forbidden: Sequence[int]
+    logits: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor, forbidden: Sequence[int] = ()
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The most probable token of every position, int64, and its log-probability, float32, each (…), of hidden (…, d).
 
@@ -39,7 +53,8 @@ def most_probable(
     tokens, log_probability = [], []
     for rows in hidden.flatten(0, -2).split(_ROWS):
         table = logits(rows).float()
-        table[:, list(forbidden)] = float("-inf")
+        if forbidden:
+            table[:, list(forbidden)] = float("-inf")
         best, token = table.max(dim=-1)
         tokens.append(token)
         log_probability.append(best - table.logsumexp(dim=-1))

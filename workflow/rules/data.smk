@@ -95,7 +95,7 @@ rule preprocess:
     input:
         first=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{first}}",
         second=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{second}}",
-        held_out=lambda w: held_out(w.corpus, w.split, w.first, w.second),
+        held_out=lambda w: jobs.held_out(LAYOUT, w.corpus, w.split, w.first, w.second),
     output:
         multiext(
             f"{R}/corpora/{{corpus}}/{{first}}-{{second}}/{{split}}",
@@ -121,19 +121,22 @@ rule preprocess:
     params:
         folder=lambda w, output: Path(output.counts).parent,
         tokenize=config["preprocessing"]["tokenize"],
-        cleaning=lambda w: cleaning(w.corpus, w.split),
+        romanian=config["preprocessing"]["romanian"],
+        cleaning=lambda w: json.dumps(
+            jobs.cleaning(config, w.corpus, w.split), sort_keys=True
+        ),
         code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
         " --target-language {wildcards.second} --split {wildcards.split} --tokenize {params.tokenize}"
-        " --cleaning {params.cleaning:q} --held-out {input.held_out} --processes {threads}"
+        " --romanian {params.romanian} --cleaning {params.cleaning:q} --held-out {input.held_out} --processes {threads}"
         " --out {params.folder} 2>&1 | tee {log}"
 
 
 rule preprocess_monolingual:
     input:
         raw=f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
-        held_out=lambda w: held_out(w.corpus, w.split, w.language),
+        held_out=lambda w: jobs.held_out(LAYOUT, w.corpus, w.split, w.language),
     output:
         f"{R}/corpora/{{corpus}}/monolingual/{{split}}.{{language}}",
     log:
@@ -148,7 +151,8 @@ rule preprocess_monolingual:
         **needs("preprocess"),
     params:
         tokenize=config["preprocessing"]["tokenize"],
+        romanian=config["preprocessing"]["romanian"],
         code=code_version("preprocess"),
     shell:
         "xlmd preprocess --source {input.raw} --language {wildcards.language} --tokenize {params.tokenize}"
-        " --held-out {input.held_out} --processes {threads} --out {output} 2>&1 | tee {log}"
+        " --romanian {params.romanian} --held-out {input.held_out} --processes {threads} --out {output} 2>&1 | tee {log}"

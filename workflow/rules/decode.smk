@@ -1,7 +1,31 @@
 # Translations of the test set. One job makes several decodings of a run, since starting up costs more than decoding a small
 # test set: first those that the first table with the run shows, later the others. It leaves those that are there already,
 # so a further one is all that it adds.
-DECODED_TOGETHER = decoded_together()
+DECODED_TOGETHER = jobs.decoded_together(config)
+
+DECODE_INPUT = {
+    "run": f"{R}/runs/{{run}}/run.json",
+    "model": f"{R}/runs/{{run}}/model",
+    "source": lambda w: encoded_files(
+        LAYOUT.encoded(names.parse_run(w.run).direction, "test", 0)
+    ),
+    "tokenizer": lambda w: built(tokenizer(names.parse_run(w.run).direction)),
+}
+DECODE_PARAMS = {
+    "run": lambda w, input: Path(input.run).parent,
+    "defaults": lambda w: decoding_defaults(names.parse_run(w.run).system),
+    "source": lambda w: LAYOUT.encoded(names.parse_run(w.run).direction, "test", 0),
+    "tokenizer": lambda w: tokenizer(names.parse_run(w.run).direction),
+    "max_tokens": config["decoding"]["max_tokens"],
+    "code": lambda w: code_version(
+        "decode", [f"xlmd.systems.{names.parse_run(w.run).system}"]
+    ),
+}
+DECODE = (
+    "xlmd decode --run {params.run} --decodings {params.decodings} --defaults {params.defaults:q}"
+    " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
+    " --threads {threads} --code {params.code} 2>&1 | tee {log}"
+)
 
 for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.items()):
 
@@ -9,7 +33,7 @@ for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.ite
         name:
             f"decode_{SYSTEM}_{NUMBER}"
         input:
-            **decode_inputs(),
+            **DECODE_INPUT,
         output:
             [
                 update(f"{R}/runs/{{run}}/decodes/{decoding}/test.{suffix}")
@@ -29,7 +53,7 @@ for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.ite
             **needs("decode"),
             gpu=GPU,
         params:
-            **decode_params(),
+            **DECODE_PARAMS,
             decodings=DECODINGS,
         shell:
             DECODE
@@ -38,7 +62,7 @@ for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.ite
 rule decode_otherwise:
     # Any other decoding, by name.
     input:
-        **decode_inputs(),
+        **DECODE_INPUT,
     output:
         multiext(f"{R}/runs/{{run}}/decodes/{{decoding}}/test", ".txt", ".json"),
     log:
@@ -58,7 +82,7 @@ rule decode_otherwise:
         **needs("decode"),
         gpu=GPU,
     params:
-        **decode_params(),
+        **DECODE_PARAMS,
         decodings=lambda w: [w.decoding],
     shell:
         DECODE

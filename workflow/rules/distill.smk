@@ -26,10 +26,8 @@ rule distill:
     params:
         source=lambda w: LAYOUT.encoded(w.direction, "train", 0),
         folder=lambda w, output: Path(output.counts).parent,
-        flags=flags(
-            config["distillation"], {"device": config["device"], "threads": None}
-        ),
-        code=code_version("distil"),
+        flags=flags(config["distillation"], {"threads": None}),
+        code=code_version("distill"),
     shell:
-        "xlmd distil --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
+        "xlmd distill --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
         " --threads {threads} --code {params.code} 2>&1 | tee {log}"

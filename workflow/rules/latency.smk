@@ -37,6 +37,7 @@ rule latency:
         protocol=flags(config["latency"]),
         device=config["device"],
         tokenize=config["preprocessing"]["tokenize"],
+        romanian=config["preprocessing"]["romanian"],
         code=lambda w: code_version(
             "latency",
             [
@@ -49,4 +50,4 @@ rule latency:
     shell:
         "xlmd latency --runs-folder {params.runs} --cells {params.cells} --defaults {params.defaults:q}"
         " --direction {params.direction} --tokenizer {params.tokenizer:q} --source {params.source} --text {input.text}"
-        " --device {params.device} {params.protocol} --tokenize {params.tokenize} --out {output} 2>&1 | tee {log}"
+        " --device {params.device} {params.protocol} --tokenize {params.tokenize} --romanian {params.romanian} --out {output} 2>&1 | tee {log}"

@@ -27,7 +27,7 @@ rule pretrain_mlm:
         gpu=lambda w: GPU * processes(config["bases"][w.base]["mlm"]["trainer"]),
     params:
         flags=lambda w: flags(
-            {"seed": config["seed"], "device": config["device"]},
+            {"seed": config["seed"]},
             config["bases"][w.base]["mlm"]["shape"],
             config["bases"][w.base]["mlm"]["trainer"],
         ),

@@ -22,8 +22,9 @@ rule score:
     params:
         language=lambda w: w.direction.split("-")[1],
         tokenize=config["preprocessing"]["tokenize"],
+        romanian=config["preprocessing"]["romanian"],
         code=code_version("score"),
     shell:
         "xlmd score --hypotheses {input.hypotheses} --references {input.references}"
         " --raw-references {input.raw_references} --sources {input.sources} --language {params.language}"
-        " --tokenize {params.tokenize} --out {output} 2>&1 | tee {log}"
+        " --tokenize {params.tokenize} --romanian {params.romanian} --out {output} 2>&1 | tee {log}"

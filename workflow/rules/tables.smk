@@ -1,5 +1,11 @@
 # The tables of the paper, measured figures beside the printed ones, and what to read beside them.
 
+# What the audit tests the paper's claims on.
+AUDITED = [spec.name for spec in SHOWN if spec.audited]
+
+# Figure 1 draws the model that Table 10 shows.
+MODEL_OF_FIGURE1 = points(config, "table10")[-1].run
+
 
 rule resolve_config:
     output:
@@ -18,7 +24,7 @@ rule resolve_config:
 
 rule table:
     input:
-        unpack(lambda w: table_inputs(w.table)),
+        unpack(lambda w: jobs.table_inputs(LAYOUT, w.table)),
         config=f"{R}/config.yaml",
     output:
         csv=report(
@@ -35,7 +41,7 @@ rule table:
     benchmark:
         f"{R}/benchmarks/{{table}}.tsv"
     wildcard_constraints:
-        table="|".join(name for name in TABLES if name.startswith("table")),
+        table=any_of(name for name, spec in TABLES.items() if spec.form != "picture"),
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -78,9 +84,8 @@ rule figure1:
 
 rule figure2:
     input:
-        unpack(lambda w: table_inputs("figure2")),
+        unpack(lambda w: jobs.table_inputs(LAYOUT, "figure2")),
         config=f"{R}/config.yaml",
-        papers=["resources/paper/table1.csv", "resources/paper/table2.csv"],
     output:
         report(f"{R}/figure2.svg", category="Figures", caption="../report/figure2.rst"),
         multiext(f"{R}/figure2", ".pdf", ".png"),
@@ -100,14 +105,15 @@ rule figure2:
         pictures=lambda w, output: list(output)[:3],
         code=code_version("figure2"),
     shell:
-        "xlmd figure2 --config {input.config} --papers {input.papers} --latency {input.latency} --out {params.pictures}"
+        "xlmd figure2 --config {input.config} --papers {input.paper} --latency {input.latency} --out {params.pictures}"
         " --out-csv {output.csv} --out-provenance {output.provenance} 2>&1 | tee {log}"
 
 
 rule audit:
     input:
-        [file for table in CLAIM_TABLES for file in made_files(table)],
-        translations=[f"{folder}/test.txt" for folder in decodes(*CLAIM_TABLES)],
+        [f"{R}/{table}.csv" for table in AUDITED],
+        latency=[file for table in AUDITED for file in jobs.timings(LAYOUT, table)],
+        translations=[f"{folder}/test.txt" for folder in decodes(AUDITED)],
         models=sorted(
             {f"{R}/runs/{point.run}/model" for point in points(config, "table10")}
         ),
@@ -116,18 +122,22 @@ rule audit:
         texts=sorted(
             {
                 LAYOUT.text(point.direction, split, side)
-                for point in points(config, *CLAIM_TABLES)
+                for point in points(config, *AUDITED)
                 for split, side in (("test", 0), ("test", 1))
             }
         ),
         counts=sorted(
             {
                 LAYOUT.counts(point.direction, "train")
-                for point in points(config, *CLAIM_TABLES)
+                for point in points(config, *AUDITED)
             }
         ),
         config=f"{R}/config.yaml",
-        paper=[f"resources/paper/table{number}.csv" for number in range(1, 11)],
+        paper=[
+            f"resources/paper/{spec.name}.csv"
+            for spec in TABLES.values()
+            if spec.name in spec.paper
+        ],
     output:
         md=f"{R}/audit.md",
         csv=f"{R}/audit.csv",
@@ -143,7 +153,7 @@ rule audit:
         **needs("audit"),
     params:
         paper=lambda w, input: Path(input.paper[0]).parent,
-        tables=CLAIM_TABLES,
+        tables=AUDITED,
         code=code_version("audit"),
     shell:
         "xlmd audit --config {input.config} --paper {params.paper} --tables {params.tables} --out-md {output.md}"
@@ -152,7 +162,7 @@ rule audit:
 
 rule samples:
     input:
-        translations=lambda w: [f"{folder}/test.txt" for folder in decodes(w.table)],
+        translations=lambda w: [f"{folder}/test.txt" for folder in decodes([w.table])],
         records=lambda w: sorted(
             {f"{R}/runs/{point.run}/run.json" for point in points(config, w.table)}
         ),
@@ -176,7 +186,7 @@ rule samples:
     benchmark:
         f"{R}/benchmarks/samples/{{table}}.tsv"
     wildcard_constraints:
-        table="table1|table3",
+        table=any_of(name for name, spec in TABLES.items() if spec.samples),
     conda:
         "../envs/xlmd.yaml"
     threads: 1
@@ -193,7 +203,7 @@ rule curves:
     input:
         lambda w: [
             path.replace("run.json", "curves.csv")
-            for path in table_inputs(w.table)["upstream"]
+            for path in jobs.table_inputs(LAYOUT, w.table)["upstream"]
             if path.endswith("run.json")
         ],
     output:

@@ -3,17 +3,10 @@
 
 rule train:
     input:
-        pairs=lambda w: [
-            path
-            for prefix in LAYOUT.training_data(w.direction, w.data)
-            for path in encoded_files(prefix)
-        ],
-        dev=lambda w: encoded_files(LAYOUT.encoded(w.direction, "dev", 0)),
-        reference=lambda w: LAYOUT.text(w.direction, "dev", 1),
-        tokenizer=lambda w: built(tokenizer(w.direction)),
-        pretrained=lambda w: built(mlm(w.direction)) if PRETRAINED[w.system] else [],
+        lambda w: RUN_SETTINGS.inputs(run_of(w)),
     output:
         model=directory(f"{RUN}/model"),
+        tokenizer=directory(f"{RUN}/tokenizer"),
         record=f"{RUN}/run.json",
         curves=f"{RUN}/curves.csv",
     log:
@@ -24,20 +17,14 @@ rule train:
     priority: 5
     conda:
         "../envs/xlmd.yaml"
-    threads: lambda w: cores(trainer(w))
+    threads: lambda w: cores(RUN_SETTINGS.trainer(run_of(w)))
     resources:
         **needs("train"),
-        gpu=lambda w: GPU * processes(trainer(w)),
+        gpu=lambda w: GPU * processes(RUN_SETTINGS.trainer(run_of(w))),
     params:
-        flags=training_flags,
-        folder=lambda w, output: Path(output.record).parent,
-        source=lambda w: LAYOUT.training_data(w.direction, w.data)[0],
-        target=lambda w: LAYOUT.training_data(w.direction, w.data)[1],
-        dev=lambda w: LAYOUT.encoded(w.direction, "dev", 0),
-        tokenizer=lambda w: tokenizer(w.direction),
+        flags=lambda w: as_flags(
+            RUN_SETTINGS.settings(run_of(w)) | RUN_SETTINGS.files(run_of(w))
+        ),
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
-        "xlmd train {wildcards.system} {params.flags} --direction {wildcards.direction}"
-        " --tokenizer {params.tokenizer:q} --source {params.source} --target {params.target}"
-        " --dev_source {params.dev} --dev_reference {input.reference} --out {params.folder}"
-        " --code {params.code} 2>&1 | tee {log}"
+        "xlmd train {wildcards.system} {params.flags:q} --code {params.code} 2>&1 | tee {log}"

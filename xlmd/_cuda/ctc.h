@@ -6,8 +6,8 @@
 // On CUDA every pointer is a device's.
 //
 // Callers answer for the shapes and the blank. Lengths and labels were checked by xlmd/ctc/checks.py; since they address
-// memory, they are checked here once more: a sentence whose own are out of range gets a NaN, and nothing outside the
-// table is read for it.
+// memory, they are checked here once more: a sentence whose own are out of range, or whose target holds the blank, gets a
+// NaN, and nothing outside the table is read or written for it.
 #pragma once
 
 #include <cstddef>
@@ -37,16 +37,16 @@ struct Batch {
 
 // The softmax gradient on a compact table: see `softmax_gradient` in xlmd/ctc/primitives.py.
 struct Compact {
-    const float* table;        // (rows, width) log-probabilities
-    const float* gradient;     // (rows, width)
-    const int64_t* columns;    // (sentences, width) column of the full row, -1 to skip
-    const int64_t* sentence;   // (rows,)
+    const float* table;       // (rows, width) log-probabilities
+    const float* gradient;    // (rows, width)
+    const int64_t* columns;   // (sentences, width) column of the full row, -1 to skip
+    const int64_t* sentence;  // (rows,)
     int64_t width;
-    int64_t offset;            // first column of the slice at hand
+    int64_t offset;  // first column of the slice at hand
 };
 
-// losses (batch,). gradient: null, or a contiguous table of `rows` x `columns` that receives -gamma. Every row is written
-// on the CPU, given that rows beyond a sentence's length exist only in a dense table (batch x length rows); on CUDA the
+// losses (batch,). gradient: null, or a contiguous table of `rows` x `columns` that receives -gamma. On the CPU the rows
+// of good sentences are written, and of a dense table (that of sentence b from row b x length) every row; on CUDA the
 // table holds zeros before and only what differs is written.
 Status forward_backward_cpu(const Batch& batch, float* losses, float* gradient, int threads);
 

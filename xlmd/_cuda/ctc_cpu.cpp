@@ -41,8 +41,7 @@ struct Free {
 template <typename T>
 class Array {
   public:
-    explicit Array(size_t count)
-        : data_(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 64) / 64 * 64))) {}
+    explicit Array(size_t count) : data_(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 64) / 64 * 64))) {}
     explicit operator bool() const { return data_ != nullptr; }
     operator T*() const { return data_.get(); }
 
@@ -66,7 +65,7 @@ bool in_range(const Batch& batch, int64_t b) {
     if (batch.first_rows[b] < 0 || batch.first_rows[b] + length > batch.rows) return false;
     const int64_t* label = batch.labels + b * batch.max_labels;
     for (int64_t k = 0; k < labels; ++k)
-        if (label[k] < 0 || label[k] >= batch.columns) return false;
+        if (label[k] < 0 || label[k] >= batch.columns || label[k] == batch.blank) return false;
     return true;
 }
 
@@ -117,7 +116,8 @@ XLMD_CLONES void read_scores(const Batch& batch, const Group& group, int32_t t, 
         const float blank = row[batch.blank];
         if (observed < 0) {
             for (int32_t k = 0; k < count; ++k) out.label[k * LANES + lane] = row[label[k]];
-            for (int32_t k = 0; k <= (out.blank_stride ? group.max_labels : 0); ++k) out.blank[k * LANES + lane] = blank;
+            for (int32_t k = 0; k <= (out.blank_stride ? group.max_labels : 0); ++k)
+                out.blank[k * LANES + lane] = blank;
         } else {
             const bool scored = batch.score_observed;
             for (int32_t k = 0; k < count; ++k) {
@@ -379,8 +379,8 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
         if (t == 0) {
             start_row(group, entering);
             for (int64_t k = 0; k <= pairs; ++k)
-                FOR_LANES row.blank[k * LANES + lane] = entering.blank[k * LANES + lane] +
-                                                        emissions.blank[k * emissions.blank_stride + lane] * LOG2_E;
+                FOR_LANES row.blank[k * LANES + lane] =
+                    entering.blank[k * LANES + lane] + emissions.blank[k * emissions.blank_stride + lane] * LOG2_E;
             for (int64_t i = 0; i < pairs * LANES; ++i) row.label[i] = entering.label[i] + emissions.label[i] * LOG2_E;
             FOR_LANES maximum[lane] = pairs ? larger(row.blank[lane], row.label[lane]) : row.blank[lane];
         } else {
@@ -428,27 +428,33 @@ void forward_backward_group(const Batch& batch, const Group& group, const Worksp
             // Rows of a group's sentences are far apart: too many streams for the processor to prefetch by itself.
             for (int64_t i = 0; t && i < batch.columns && i < 512; i += 16)
                 __builtin_prefetch(out - batch.columns + i, 1);
-            const bool unscored =
-                batch.observed && !batch.score_observed && batch.observed[b * batch.length + t] >= 0;
+            const bool unscored = batch.observed && !batch.score_observed && batch.observed[b * batch.length + t] >= 0;
             if (broken[lane] || unscored || likelihood[lane] < POSSIBLE)
                 std::fill(out, out + batch.columns, broken[lane] ? NAN_F : 0.f);
             else
-                write_gradient(batch, b, group.labels[lane], work.gamma + lane, blank_gamma[lane], -1.f / total[lane], out);
+                write_gradient(batch, b, group.labels[lane], work.gamma + lane, blank_gamma[lane], -1.f / total[lane],
+                               out);
         }
     }
 }
 
 // Whether every sentence has `length` rows of the table to itself, so that rows beyond its own length are nobody's.
-bool is_dense(const Batch& batch) { return batch.rows == batch.batch * batch.length; }
+bool is_dense(const Batch& batch) {
+    if (batch.rows != batch.batch * batch.length) return false;
+    for (int64_t b = 0; b < batch.batch; ++b)
+        if (batch.first_rows[b] != b * batch.length) return false;
+    return true;
+}
 
+// Of a dense table.
 void fill_rows(const Batch& batch, int64_t b, int64_t from, float value, float* gradient) {
-    float* start = gradient + batch.first_rows[b] * batch.columns;
+    float* start = gradient + b * batch.length * batch.columns;
     std::fill(start + from * batch.columns, start + batch.length * batch.columns, value);
 }
 
 void best_path_group(const Batch& batch, const Group& group, const Workspace& work, int64_t* states, float* scores) {
     const int64_t pairs = group.max_labels;
-    const Emissions emissions = work.emissions_of(group, 0, false);
+    const Emissions emissions = work.emissions_of(group, 0, batch.observed && batch.by_state);
     const Row row = work.row_of(group);
     alignas(64) int32_t broken[LANES] = {};
     int64_t state[LANES];
@@ -463,7 +469,7 @@ void best_path_group(const Batch& batch, const Group& group, const Workspace& wo
         if (t == 0) {
             start_row(group, row);
             for (int64_t k = 0; k <= pairs; ++k)
-                FOR_LANES row.blank[k * LANES + lane] += emissions.blank[lane];
+                FOR_LANES row.blank[k * LANES + lane] += emissions.blank[k * emissions.blank_stride + lane];
             for (int64_t i = 0; i < pairs * LANES; ++i) row.label[i] += emissions.label[i];
         } else {
             step_best(pairs, emissions, work.skip, row, work.steps + t * (pairs + 1) * LANES);
@@ -523,15 +529,17 @@ Status for_groups(const Batch& batch, const std::vector<Group>& groups, int thre
 Status forward_backward_cpu(const Batch& batch, float* losses, float* gradient, int threads) try {
     std::vector<int64_t> bad;
     const std::vector<Group> groups = groups_of(batch, bad);
+    const bool fills = gradient && is_dense(batch);
     for (int64_t b : bad) {
         losses[b] = NAN_F;
-        if (gradient && is_dense(batch)) fill_rows(batch, b, 0, NAN_F, gradient);
+        if (fills) fill_rows(batch, b, 0, NAN_F, gradient);
     }
-    return for_groups(batch, groups, threads, gradient != nullptr, false, [&](const Group& group, const Workspace& work) {
-        forward_backward_group(batch, group, work, losses, gradient);
-        for (int lane = 0; gradient && is_dense(batch) && lane < group.count; ++lane)
-            fill_rows(batch, group.sentence[lane], group.length[lane], 0.f, gradient);
-    });
+    return for_groups(batch, groups, threads, gradient != nullptr, false,
+                      [&](const Group& group, const Workspace& work) {
+                          forward_backward_group(batch, group, work, losses, gradient);
+                          for (int lane = 0; fills && lane < group.count; ++lane)
+                              fill_rows(batch, group.sentence[lane], group.length[lane], 0.f, gradient);
+                      });
 } catch (const std::bad_alloc&) {
     return OUT_OF_MEMORY;
 }
@@ -561,8 +569,7 @@ XLMD_CLONES float logsumexp(const float* row, int64_t count) {
         broken[lane] = 0;
     }
     const int64_t whole = count / LANES * LANES;
-    for (int64_t i = 0; i < whole; i += LANES)
-        FOR_LANES {
+    for (int64_t i = 0; i < whole; i += LANES) FOR_LANES {
             const float x = row[i + lane];
             highest[lane] = larger(x, highest[lane]);
             broken[lane] |= x < INF_F ? 0 : 1;
@@ -594,8 +601,7 @@ XLMD_CLONES float logsumexp(const float* row, int64_t count) {
 
 XLMD_CLONES void scaled_softmax(float* row, int64_t count, float normaliser, float scale) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i)
-        row[i] = scale * exp2_or_zero(smaller((row[i] - normaliser) * LOG2_E, 126.f));
+    for (int64_t i = 0; i < count; ++i) row[i] = scale * exp2_or_zero(smaller((row[i] - normaliser) * LOG2_E, 126.f));
 }
 
 }  // namespace

@@ -99,6 +99,10 @@ __device__ Sentence sentence_of(const Batch& batch, int64_t b) {
     return s;
 }
 
+__device__ bool is_label(const Batch& batch, int64_t column) {
+    return column >= 0 && column < batch.columns && column != batch.blank;
+}
+
 __device__ const float* row_of(const Batch& batch, const Sentence& s, int t) {
     return batch.table + (batch.first_rows[s.b] + t) * batch.row_stride;
 }
@@ -154,7 +158,7 @@ struct Lane {
             const int at = backwards ? s.labels - 1 - k : k;
             column[i] = k < s.labels ? s.label[at] : -1;
             skip[i] = k > 0 && k < s.labels && s.label[at] != s.label[backwards ? at + 1 : at - 1];
-            if (k < s.labels && (column[i] < 0 || column[i] >= batch.columns)) {
+            if (k < s.labels && !is_label(batch, column[i])) {
                 broken = true;
                 column[i] = batch.blank;
             }
@@ -274,11 +278,16 @@ __device__ float block_max(float value, float* shared) {
     return warp_max(threadIdx.x % WARP < WIDE / WARP ? shared[threadIdx.x % WARP] : 4 * NONE);
 }
 
-__device__ int64_t column_of(const Batch& batch, const Sentence& s, int at, bool& broken) {
-    const int64_t column = s.label[at];
-    if (column >= 0 && column < batch.columns) return column;
-    broken = true;
-    return batch.blank;
+// Whether a label among those that this thread of a block looks at is none.
+__device__ bool has_bad_label(const Batch& batch, const Sentence& s) {
+    bool bad = false;
+    for (int k = threadIdx.x; k < s.labels; k += WIDE) bad |= !is_label(batch, s.label[k]);
+    return bad;
+}
+
+// Where to read a label's score: a bad one's at the blank, so that nothing outside the table is read.
+__device__ int64_t column_of(const Batch& batch, const Sentence& s, int at) {
+    return is_label(batch, s.label[at]) ? s.label[at] : batch.blank;
 }
 
 // The same for any number of labels: a block a sentence and direction, rows in the workspace, written and read in turns.
@@ -292,7 +301,7 @@ __global__ void __launch_bounds__(WIDE) wide_recursion_kernel(const Batch batch,
     float* buffers = tables.scratch + int64_t{blockIdx.x} * 4 * width;
     double sum = 0;
     float maximum = 0;
-    bool broken = false;
+    bool broken = has_bad_label(batch, s);
     for (int step = 0; step < s.length; ++step) {
         const int t = backwards ? s.length - 1 - step : step;
         const float* old_blank = buffers + (step % 2) * 2 * width;
@@ -321,7 +330,7 @@ __global__ void __launch_bounds__(WIDE) wide_recursion_kernel(const Batch batch,
             const float blank = into_blank + (blank_emission * LOG2_E - maximum);
             float label = NONE;
             if (has_label) {
-                const int64_t column = column_of(batch, s, at, broken);
+                const int64_t column = column_of(batch, s, at);
                 const float label_emission = emission(batch, scores[column], observed, column, label_state, broken);
                 label = into_label + (label_emission * LOG2_E - maximum);
             }
@@ -471,7 +480,7 @@ __global__ void __launch_bounds__(WIDE)
     uint8_t* steps = tables.steps + s.b * batch.length * width;
     float* buffers = tables.scratch + s.b * 4 * width;
     int64_t* path = states + s.b * batch.length;
-    bool broken = false;
+    bool broken = has_bad_label(batch, s);
     for (int t = 0; t < s.length; ++t) {
         const float* old_blank = buffers + (t % 2) * 2 * width;
         const float* old_label = old_blank + width;
@@ -493,7 +502,7 @@ __global__ void __launch_bounds__(WIDE)
             new_blank[k] = into_blank + emission(batch, row[batch.blank], observed, batch.blank, 2 * k, broken);
             new_label[k] = NONE;
             if (has_label) {
-                const int64_t column = column_of(batch, s, k, broken);
+                const int64_t column = column_of(batch, s, k);
                 new_label[k] = into_label + emission(batch, row[column], observed, column, 2 * k + 1, broken);
             }
         }
@@ -512,7 +521,8 @@ __global__ void __launch_bounds__(WIDE)
 
 constexpr int ROW_THREADS = 512;
 
-// A running log-sum-exp in units of log2: maximum and sum of 2^(x - maximum).
+// A running log-sum-exp: maximum and sum of e^(x - maximum). The maximum stays in natural units: as x log2 e it would be
+// rounded, and could overflow.
 struct Running {
     float maximum = -INFINITY, sum = 0;
     bool spoilt = false;
@@ -520,15 +530,15 @@ struct Running {
     __device__ void add(float x) {
         spoilt |= !(x < INFINITY);
         if (x > maximum) {
-            sum *= exp2f(maximum - x);
+            sum *= exp2f((maximum - x) * LOG2_E);
             maximum = x;
         }
-        sum += maximum == -INFINITY ? 0.f : exp2f(x - maximum);
+        sum += maximum == -INFINITY ? 0.f : exp2f((x - maximum) * LOG2_E);
     }
     __device__ void merge(float other_maximum, float other_sum) {
         const float high = larger(maximum, other_maximum);
         if (high == -INFINITY) return;
-        sum = sum * exp2f(maximum - high) + other_sum * exp2f(other_maximum - high);
+        sum = sum * exp2f((maximum - high) * LOG2_E) + other_sum * exp2f((other_maximum - high) * LOG2_E);
         maximum = high;
     }
 };
@@ -553,11 +563,12 @@ __device__ void for_row(const float* row, int64_t columns, const Visit& visit) {
         visit(column, row[column]);
 }
 
-__global__ void __launch_bounds__(ROW_THREADS) row_logsumexp_kernel(const float* logits, int64_t columns, float* result) {
+__global__ void __launch_bounds__(ROW_THREADS)
+    row_logsumexp_kernel(const float* logits, int64_t columns, float* result) {
     __shared__ float maxima[WARP], sums[WARP];
     const int64_t row = blockIdx.x;
     Running running;
-    for_row(logits + row * columns, columns, [&](int64_t, float x) { running.add(x * LOG2_E); });
+    for_row(logits + row * columns, columns, [&](int64_t, float x) { running.add(x); });
     for (int step = WARP / 2; step; step /= 2) {
         const float maximum = __shfl_xor_sync(ALL, running.maximum, step);
         const float sum = __shfl_xor_sync(ALL, running.sum, step);
@@ -571,18 +582,24 @@ __global__ void __launch_bounds__(ROW_THREADS) row_logsumexp_kernel(const float*
     const bool spoilt = __syncthreads_or(running.spoilt);
     if (threadIdx.x) return;
     for (int other = 1; other < ROW_THREADS / WARP; ++other) running.merge(maxima[other], sums[other]);
-    const double value = (running.maximum + log2(static_cast<double>(running.sum))) * LN_2;
+    const double value = running.maximum + log(static_cast<double>(running.sum));
     result[row] = spoilt ? NAN : running.maximum == -INFINITY ? -INFINITY : static_cast<float>(value);
 }
 
 template <typename T>
 __device__ T narrowed(float x);
 template <>
-__device__ float narrowed<float>(float x) { return x; }
+__device__ float narrowed<float>(float x) {
+    return x;
+}
 template <>
-__device__ __half narrowed<__half>(float x) { return __float2half_rn(x); }
+__device__ __half narrowed<__half>(float x) {
+    return __float2half_rn(x);
+}
 template <>
-__device__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+__device__ __nv_bfloat16 narrowed<__nv_bfloat16>(float x) {
+    return __float2bfloat16_rn(x);
+}
 
 template <typename T>
 __global__ void __launch_bounds__(ROW_THREADS)
@@ -650,7 +667,8 @@ Status forward_backward_cuda(const Batch& batch, float* losses, float* gradient,
                     batch, tables, losses, directions);
         });
     } else {
-        wide_recursion_kernel<<<static_cast<unsigned>(batch.batch * directions), WIDE, 0, queue>>>(batch, tables, losses);
+        wide_recursion_kernel<<<static_cast<unsigned>(batch.batch * directions), WIDE, 0, queue>>>(batch, tables,
+                                                                                                   losses);
     }
     if (gradient && batch.length) {
         if (batch.max_labels) chain_kernel<<<static_cast<unsigned>(batch.batch), 64, 0, queue>>>(batch, tables);
@@ -694,13 +712,13 @@ Status softmax_gradient_cuda(const float* logits, const float* normaliser, const
     const cudaStream_t queue = static_cast<cudaStream_t>(stream);
     if (precision == FLOAT16)
         softmax_gradient_kernel<<<blocks, ROW_THREADS, 0, queue>>>(logits, normaliser, scale, columns, compact,
-                                                                  static_cast<__half*>(result));
+                                                                   static_cast<__half*>(result));
     else if (precision == BFLOAT16)
         softmax_gradient_kernel<<<blocks, ROW_THREADS, 0, queue>>>(logits, normaliser, scale, columns, compact,
-                                                                  static_cast<__nv_bfloat16*>(result));
+                                                                   static_cast<__nv_bfloat16*>(result));
     else
         softmax_gradient_kernel<<<blocks, ROW_THREADS, 0, queue>>>(logits, normaliser, scale, columns, compact,
-                                                                  static_cast<float*>(result));
+                                                                   static_cast<float*>(result));
     return launched();
 }
 

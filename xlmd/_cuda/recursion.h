@@ -24,8 +24,8 @@
 
 namespace xlmd {
 
-constexpr float NONE = -1e30f;             // log of an impossible event
-constexpr float POSSIBLE = -1e29f;         // anything below is impossible, whatever was added to it since
+constexpr float NONE = -1e30f;      // log of an impossible event
+constexpr float POSSIBLE = -1e29f;  // anything below is impossible, whatever was added to it since
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr double LN_2 = 0.69314718055994530942;
 

@@ -26,8 +26,9 @@ def _lattice(
     observed: Tensor | None,
     by_state: bool,
     score_observed: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels (B, S), emissions (B, T, S) with -inf wherever a state may not be, and where skips from s-2 may land.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labels (B, S), emissions (B, T, S) with -inf wherever a state may not be, where skips from s-2 may land (B, S),
+    and which targets hold the blank (B,).
 
     A +inf becomes NaN, as in the native library.
     """
@@ -35,6 +36,7 @@ def _lattice(
     states = torch.arange(2 * targets.shape[1] + 1, device=table.device)
     inside = states <= 2 * target_lengths[:, None]
     labels = lattice_labels(targets, blank)
+    broken = (inside & (labels == blank))[:, 1::2].any(1)
     labels = torch.where(inside, labels, blank)  # padding may hold anything
     emissions = table.gather(2, labels[:, None, :].expand(-1, table.shape[1], -1))
     if observed is not None:
@@ -47,7 +49,7 @@ def _lattice(
     emissions = emissions.masked_fill(emissions == float("inf"), float("nan"))
     skips = torch.zeros_like(inside)
     skips[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
-    return labels, emissions, skips
+    return labels, emissions, skips, broken
 
 
 def _shifted(values: Tensor, by: int) -> Tensor:
@@ -76,10 +78,11 @@ def forward_backward(
     """The loss (B,), and its gradient with respect to log_probs (B, T, V), which is -gamma.
 
     log_probs (B, T, V) float32 or float64, any values (it need not be normalised). An infeasible sentence has loss inf
-    and gradient 0; one with a NaN or +inf within its length has NaN in both. Without a gradient the second is empty.
+    and gradient 0; one with a NaN or +inf within its length, or the blank within its target, has NaN in both. Without a
+    gradient the second is empty.
     """
     batch, length, _ = log_probs.shape
-    labels, emissions, skips = _lattice(
+    labels, emissions, skips, broken = _lattice(
         log_probs, targets, input_lengths, target_lengths, blank, observed, by_state, score_observed
     )
     states = torch.arange(labels.shape[1], device=log_probs.device)
@@ -100,10 +103,12 @@ def forward_backward(
         final = torch.where(inside[:, t, None], alpha, final)
     if length == 0:
         log_likelihood = torch.where(target_lengths == 0, 0.0, NEG_INF).to(log_probs.dtype)
+        log_likelihood = log_likelihood.masked_fill(broken, float("nan"))
         return -log_likelihood, torch.zeros_like(log_probs) if with_gradient else log_probs.new_empty(0)
     log_likelihood = (final + last).logsumexp(1)
     log_likelihood = torch.where((input_lengths == 0) & (target_lengths == 0), 0.0, log_likelihood)
     log_likelihood = torch.where((input_lengths == 0) & (target_lengths > 0), NEG_INF, log_likelihood)
+    log_likelihood = log_likelihood.masked_fill(broken, float("nan"))
     if not with_gradient:
         return -log_likelihood, log_probs.new_empty(0)
 
@@ -138,10 +143,11 @@ def best_path(
     """The states (B, T) int64 of the best path and its score (B,).
 
     Among equal scores: stay, then from s-1, then from s-2; at the end the last blank, then the last label. States are
-    -1 beyond a sentence's length and throughout an infeasible one (score -inf) or one with a NaN or +inf (score NaN).
+    -1 beyond a sentence's length and throughout an infeasible one (score -inf) or one with a NaN or +inf within its
+    length or the blank within its target (score NaN).
     """
     batch, length, _ = scores.shape
-    _, emissions, skips = _lattice(scores, targets, input_lengths, target_lengths, blank, observed, False, True)
+    _, emissions, skips, broken = _lattice(scores, targets, input_lengths, target_lengths, blank, observed, False, True)
     states = torch.arange(emissions.shape[2], device=scores.device)
     inside = torch.arange(length, device=scores.device) < input_lengths[:, None]
     alpha = torch.where(states <= 1, 0.0, NEG_INF).to(scores.dtype).expand_as(skips)
@@ -165,7 +171,7 @@ def best_path(
     empty = input_lengths == 0
     score = torch.where(empty & (target_lengths == 0), 0.0, torch.where(empty, NEG_INF, score))
     used = emissions.masked_fill(~inside[:, :, None], 0.0)
-    score = torch.where(used.isnan().flatten(1).any(1), float("nan"), score)
+    score = torch.where(used.isnan().flatten(1).any(1) | broken, float("nan"), score)
     path = torch.full((batch, length), -1, dtype=torch.int64, device=scores.device)
     for t in reversed(range(length)):
         path[:, t] = torch.where(inside[:, t], state, -1)

@@ -2,7 +2,9 @@
 
 import functools
 import itertools
+import re
 import signal
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,7 +16,8 @@ from typing import Literal, TypeVar
 
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
-from xlmd.data.text import parallel_lines, stream_lines
+from xlmd.data.romanian import Letters, respelt, with_commas
+from xlmd.data.text import composed, parallel_lines, stream_lines
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, file_sha256, write_json
 from xlmd.options import check, option
@@ -25,6 +28,9 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 _CHUNK_LINES = 2_000
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+)
 
 
 @dataclass
@@ -50,17 +56,19 @@ def preprocess_pair(
     split: str,
     *,
     tokenize: Tokenization = "moses",
+    romanian: Letters = "comma",
     cleaning: Cleaning | None = None,
     held_out: Sequence[tuple[str | Path, str | Path]] = (),
     processes: int = 1,
 ) -> dict:
     """Clean and tokenise two line-parallel raw files into the folder `out`.
 
-    Writes `<split>.<language>` (tokenised), `<split>.raw.<language>` (the same lines, with white space made single
-    spaces only) and `<split>.json` (what was read, kept and dropped by reason; tokens and longest line of each side;
-    the sha256 of each file), the last when the others are whole, and returns what the JSON holds. A pair with an empty
-    or blank side is dropped; `cleaning` says what else, `held_out` names the raw dev and test files that it speaks of,
-    each in the order of the languages. tokenize: "moses", or "none" for text that is tokenised already. A language that
+    Writes `<split>.<language>` (tokenised), `<split>.raw.<language>` (the same lines, only composed, with white space
+    made single spaces and Romanian as `romanian` says) and `<split>.json` (what was read, kept and dropped by reason;
+    tokens and longest line of each side; the sha256 of each file), the last when the others are whole, and returns what
+    the JSON holds. A pair with an empty or blank side is dropped; `cleaning` says what else, `held_out` names the raw
+    dev and test files that it speaks of, each in the order of the languages; a pair that differs from theirs in its
+    encoding alone is one of theirs. tokenize: "moses", or "none" for text that is tokenised already. A language that
     Moses has no rules for gets the English list of abbreviations. Raises UserError on unequal line counts or invalid
     UTF-8, naming file and line.
     """
@@ -74,7 +82,7 @@ def preprocess_pair(
     tokens, longest = [0, 0], [0, 0]
     report = Path(out) / f"{split}.json"
     report.unlink(missing_ok=True)
-    clean = functools.partial(_clean_pair, languages=languages, tokenize=tokenize)
+    clean = functools.partial(_clean_pair, languages=languages, tokenize=tokenize, romanian=romanian)
     reasons_to_drop = _Filter(cleaning, held_out)
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_write(Path(out) / name)) for name in names]
@@ -98,6 +106,7 @@ def preprocess_pair(
         "inputs": [str(source_raw), str(target_raw)],
         "languages": list(languages),
         "tokenize": tokenize,
+        "romanian": romanian,
         "cleaning": asdict(cleaning),
         "read": counts["read"],
         "kept": counts["kept"],
@@ -116,10 +125,10 @@ class _Filter:
     def __init__(self, cleaning: Cleaning, held_out: Sequence[tuple[str | Path, str | Path]]) -> None:
         self._cleaning = cleaning
         pairs = [pair for files in held_out for pair in parallel_lines(*files)] if cleaning.held_out != "keep" else []
-        spaced = [tuple(map(_single_spaced, pair)) for pair in pairs]
-        self._pairs = set(spaced) if cleaning.held_out == "pair" else set()
+        compared = [tuple(map(_compared, pair)) for pair in pairs]
+        self._pairs = set(compared) if cleaning.held_out == "pair" else set()
         self._sides = (
-            [set(side) for side in zip(*spaced, strict=True)] if cleaning.held_out == "side" and spaced else []
+            [set(side) for side in zip(*compared, strict=True)] if cleaning.held_out == "side" and compared else []
         )
 
     def __call__(self, lines: Sequence[str], lengths: Sequence[int]) -> str | None:
@@ -132,10 +141,13 @@ class _Filter:
             return f"longer than {most} tokens"
         if ratio is not None and longest > ratio * shortest:
             return f"lengths differ by more than {ratio:g}"
-        raw = tuple(lines[2:])
-        if raw in self._pairs or any(line in side for line, side in zip(raw, self._sides, strict=False)):
-            return "in dev or test"
-        return None
+        return "in dev or test" if self._is_held_out(lines[2:]) else None
+
+    def _is_held_out(self, raw: Sequence[str]) -> bool:
+        if not self._pairs and not self._sides:
+            return False
+        compared = tuple(map(_compared, raw))
+        return compared in self._pairs or any(line in side for line, side in zip(compared, self._sides, strict=False))
 
 
 def preprocess_monolingual(
@@ -144,17 +156,18 @@ def preprocess_monolingual(
     out: str | Path,
     *,
     tokenize: Tokenization = "moses",
+    romanian: Letters = "comma",
     held_out: Sequence[str | Path] = (),
     processes: int = 1,
 ) -> None:
     """Tokenise one raw file into the file `out`, line by line: blank lines stay, so parallel texts stay parallel.
 
-    held_out: raw dev and test files of the language; a line that stands in them becomes blank. Raises UserError on
-    invalid UTF-8, naming file and line.
+    held_out: raw dev and test files of the language; a line that stands in them, however encoded, becomes blank. Raises
+    UserError on invalid UTF-8, naming file and line.
     """
     _check(tokenize)
-    unseen = frozenset(_single_spaced(line) for path in held_out for line in stream_lines(path))
-    clean = functools.partial(_tokenized_unless, unseen, language=language, tokenize=tokenize)
+    unseen = frozenset(_compared(line) for path in held_out for line in stream_lines(path))
+    clean = functools.partial(_tokenized_unless, unseen, language=language, tokenize=tokenize, romanian=romanian)
     with ExitStack() as stack:
         handle = stack.enter_context(atomic_write(out))
         lines = progress(stream_lines(raw), desc=f"preprocess {Path(raw).name}", unit=" lines")
@@ -162,10 +175,12 @@ def preprocess_monolingual(
             handle.write(line + "\n")
 
 
-def tokenize_lines(lines: Iterable[str], language: str, tokenize: Tokenization = "moses") -> list[str]:
+def tokenize_lines(
+    lines: Iterable[str], language: str, tokenize: Tokenization = "moses", romanian: Letters = "comma"
+) -> list[str]:
     """Raw sentences as `preprocess_pair` would write them."""
     _check(tokenize)
-    return [_tokenized(_single_spaced(line), language, tokenize) for line in lines]
+    return [_tokenized(_cleaned(line, language, romanian), language, tokenize) for line in lines]
 
 
 def detokenize(lines: Iterable[str], language: str, tokenize: Tokenization = "moses") -> list[str]:
@@ -192,22 +207,34 @@ def _single_spaced(line: str) -> str:
     return " ".join(line.replace("\0", " ").split())
 
 
+def _cleaned(line: str, language: str, romanian: Letters) -> str:
+    return respelt(_single_spaced(composed(line)), language, romanian)
+
+
+def _compared(line: str) -> str:
+    """What two lines have in common that differ in encoding alone: XLM-R's tokenizer, which applies Unicode's normal
+    form KC, cannot tell them apart, and a reader cannot see their difference."""
+    return with_commas(_single_spaced(unicodedata.normalize("NFKC", _INVISIBLE.sub("", line))))
+
+
 def _tokenized(line: str, language: str, tokenize: str) -> str:
-    line = _single_spaced(line)
+    """A cleaned line."""
     if tokenize == "none":
         return line
     normalizer, tokenizer = _moses(language)
     return _single_spaced(tokenizer.tokenize(normalizer.normalize(line), escape=False, return_str=True))
 
 
-def _tokenized_unless(unseen: frozenset[str], line: str, language: str, tokenize: str) -> str:
-    return "" if _single_spaced(line) in unseen else _tokenized(line, language, tokenize)
+def _tokenized_unless(unseen: frozenset[str], line: str, language: str, tokenize: str, romanian: Letters) -> str:
+    if unseen and _compared(line) in unseen:
+        return ""
+    return _tokenized(_cleaned(line, language, romanian), language, tokenize)
 
 
-def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str) -> list[str]:
+def _clean_pair(pair: tuple[str, str], languages: tuple[str, str], tokenize: str, romanian: Letters) -> list[str]:
     """Both sides tokenised, then both raw."""
-    tokenized = [_tokenized(line, language, tokenize) for line, language in zip(pair, languages, strict=True)]
-    return tokenized + [_single_spaced(line) for line in pair]
+    raw = [_cleaned(line, language, romanian) for line, language in zip(pair, languages, strict=True)]
+    return [_tokenized(line, language, tokenize) for line, language in zip(raw, languages, strict=True)] + raw
 
 
 def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, stack: ExitStack) -> Iterator[Out]:

@@ -9,7 +9,6 @@ import gzip
 import io
 import lzma
 import os
-import re
 import subprocess
 import sys
 import tarfile
@@ -22,6 +21,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
+from xlmd.data.gzipped import open_gzip
+from xlmd.data.markup import text_between_tags
 from xlmd.data.text import lines_of
 from xlmd.errors import UserError
 from xlmd.files import atomic_write, file_sha256
@@ -33,8 +34,7 @@ ALWAYS_ALLOWED_BYTES = 10_000_000
 _LONGEST_HEADER = 100_000
 _PATIENCE = 1800  # seconds
 
-_SEGMENT = re.compile("<seg[^>]*>(.*)</seg>")
-_PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_PACKED = {".gz": open_gzip, ".xz": lzma.open, ".bz2": bz2.open}
 _TAR = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 
@@ -135,7 +135,7 @@ def located(source: dict[str, Any], folder: str) -> dict[str, Any]:
 
 
 def gather(sources: list[dict[str, Any]], out: str | Path) -> None:
-    """Write the lines of several sources, one after the other, to the file `out` as they are.
+    """Write the lines of several sources, one after the other, to the file `out`, as `xlmd.data.text` reads them.
 
     sources: as `located` gives them. Raises UserError naming file and line for anything that cannot be read as text,
     and for a source that has not the `sha256` or as many `lines` as it should.
@@ -162,7 +162,7 @@ def read(source: dict[str, Any]) -> Iterator[str]:
         lines = lines_of(handle, _name(source))
         if "column" in source:
             lines = _column(lines, source["column"], _name(source))
-        yield from lines if source.get("markup") != "iwslt" else _without_tags(lines)
+        yield from lines if source.get("markup") != "iwslt" else text_between_tags(lines, _name(source))
 
 
 def _name(source: dict[str, Any]) -> str:
@@ -180,16 +180,6 @@ def _column(lines: Iterator[str], column: int, name: str) -> Iterator[str]:
         if len(fields) < column:
             raise UserError(f"{name}, line {number}: {len(fields)} columns, but column {column} is asked for")
         yield fields[column - 1]
-
-
-def _without_tags(lines: Iterator[str]) -> Iterator[str]:
-    """What is no line of a tag, and the text of `<seg>`, in IWSLT's training and test files."""
-    for line in lines:
-        segment = _SEGMENT.fullmatch(line.strip())
-        if segment:
-            yield segment[1].strip()
-        elif not line.lstrip().startswith("<"):
-            yield line
 
 
 def _test_set(name: str, pair: str, side: int) -> Iterator[str]:

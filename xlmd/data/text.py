@@ -1,7 +1,7 @@
 """Reading text that may be larger than memory."""
 
-import codecs
 import itertools
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -11,8 +11,16 @@ from xlmd.errors import UserError
 MAX_LINE_BYTES = 1_000_000
 
 
+def composed(text: str) -> str:
+    """Text in Unicode's normal form C, without U+FEFF, which programs put before text and leave in it, joining files.
+
+    However a letter came, as one character or as a base with its marks, it is the same character from here on.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+
+
 def stream_lines(path: str | Path) -> Iterator[str]:
-    """The lines of a UTF-8 file one by one, without their line ends (only "\\n" and "\\r\\n" end a line).
+    """The lines of a UTF-8 file one by one, `composed`, without their line ends (only "\\n" and "\\r\\n" end a line).
 
     Raises UserError naming the file, and the line of the first invalid UTF-8 byte or of more than MAX_LINE_BYTES.
     """
@@ -28,12 +36,10 @@ def lines_of(handle: IO[bytes], name: str) -> Iterator[str]:
     number = 0
     while line := handle.readline(MAX_LINE_BYTES + 1):
         number += 1
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)  # some programs put it there
         if len(line) > MAX_LINE_BYTES:
             raise UserError(f"{name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; is it text?")
         try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+            yield composed(line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8"))
         except UnicodeDecodeError as error:
             raise UserError(f"{name}, line {number}: invalid UTF-8 at byte {error.start}") from error
 

@@ -7,6 +7,7 @@ import functools
 import io
 import logging
 import re
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -104,17 +105,29 @@ def subword_encoder(name_or_folder: str | Path) -> Callable[[list[str]], list[li
     local, described = Path(name_or_folder) / MODEL_FILE, Path(name_or_folder) / "tokenizer.json"
     if local.is_file() and described.is_file():
         return _pieces(local, len(read_json(described)["model"]["vocab"]))
-    from transformers.utils import cached_file
-
-    tokenizer = load_tokenizer(name_or_folder)
-    try:
-        path = cached_file(str(name_or_folder), MODEL_FILE, _raise_exceptions_for_missing_entries=False)
-    except OSError:
-        path = None
+    tokenizer, path = load_tokenizer(name_or_folder), _sentencepiece_model(name_or_folder)
     if path is None:
         logger.info("%s has no %s: encoding with transformers, which is slower", name_or_folder, MODEL_FILE)
         return functools.partial(_encode_slowly, tokenizer)
     return _pieces(path, len(tokenizer))
+
+
+def copy_tokenizer(name_or_folder: str | Path, out: str | Path) -> None:
+    """Save a tokenizer in the folder `out`, as `train_tokenizer` would. Raises UserError as `load_tokenizer`."""
+    tokenizer, path = load_tokenizer(name_or_folder), _sentencepiece_model(name_or_folder)
+    with atomic_folder(out) as folder:
+        tokenizer.save_pretrained(folder)
+        if path is not None:
+            shutil.copyfile(path, folder / MODEL_FILE)
+
+
+def _sentencepiece_model(name_or_folder: str | Path) -> str | None:
+    from transformers.utils import cached_file
+
+    try:
+        return cached_file(str(name_or_folder), MODEL_FILE, _raise_exceptions_for_missing_entries=False)
+    except OSError:
+        return None
 
 
 def _pieces(path: str | Path, vocabulary_size: int) -> Callable[[list[str]], list[list[int]]]:

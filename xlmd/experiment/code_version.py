@@ -20,15 +20,37 @@ def code_version(verb: str, modules: Iterable[str] = ()) -> str:
 
     modules: names that the verb finds only when it runs, such as "xlmd.systems.transformer".
     """
+    own, reached = _reached(verb, modules)
+    digest = hashlib.sha256("\n".join(map(_effective, own)).encode())
+    for path in reached:
+        digest.update(str(path.relative_to(ROOT)).encode() + _content(path))
+    return digest.hexdigest()[:16]
+
+
+def table(verbs: Iterable[tuple[str, str, Iterable[str]]]) -> str:
+    """Which files make a verb's results stale, as Markdown.
+
+    verbs: (what a row is called, verb, modules as of `code_version`).
+    """
+    lines = ["| verb | files below `xlmd/`, beside its own function in `cli.py` |", "| --- | --- |"]
+    for called, verb, modules in verbs:
+        rooms: dict[str, list[str]] = {}
+        for path in _reached(verb, modules)[1]:
+            room, name = path.relative_to(ROOT).parent.as_posix(), path.stem.replace("__init__", "(registry)")
+            rooms.setdefault("" if room == "." else f"{room}/", []).append(name)
+        cells = [f"{room}{', '.join(['all'] if room == '_cuda/' else names)}" for room, names in rooms.items()]
+        lines.append(f"| {called} | {'; '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _reached(verb: str, modules: Iterable[str]) -> tuple[list[ast.AST], list[Path]]:
+    """The parts of `xlmd.cli` that are the verb, and the source files that these and `modules` import."""
     tree = ast.parse((ROOT / "cli.py").read_text(encoding="utf-8"))
     own = _used(verb, dict(_named(tree)))
     reached: set[Path] = set()
     for module in [*(name for node in own for name in _imports(node)), *modules]:
         _reach(module, reached)
-    digest = hashlib.sha256("\n".join(map(_effective, own)).encode())
-    for path in sorted(reached):
-        digest.update(str(path.relative_to(ROOT)).encode() + _content(path))
-    return digest.hexdigest()[:16]
+    return own, sorted(reached)
 
 
 @cache
@@ -99,3 +121,17 @@ def _files(module: str) -> list[Path]:
         return sorted(file for file in (ROOT / "_cuda").rglob("*") if file.suffix in sources)
     candidates = [path.with_suffix(".py"), path / "__init__.py"] if relative else []
     return [candidate for candidate in candidates if candidate.is_file()]
+
+
+if __name__ == "__main__":
+    from xlmd.cli import VERBS
+    from xlmd.systems import system_names
+
+    def rows() -> Iterator[tuple[str, str, list[str]]]:
+        for verb in VERBS:
+            if verb in ("train", "decode"):
+                yield from ((f"{verb} {name}", verb, [f"xlmd.systems.{name}"]) for name in system_names())
+            else:
+                yield verb, verb, []
+
+    print(table(rows()))

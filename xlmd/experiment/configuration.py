@@ -8,7 +8,14 @@ import jsonschema
 import yaml
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import BASELINE, OURS, RIVAL
+from xlmd.experiment.grid import ALWAYS_SPELT, BASELINE, OURS, Grid
+from xlmd.experiment.names import DECODING, DIRECTION
+from xlmd.experiment.tables import TABLES
+
+_NAMES = {
+    "pair": {"type": "string", "pattern": f"^{DIRECTION}$"},
+    "decoding_name": {"type": "string", "pattern": f"^{DECODING}$"},
+}
 
 
 def read_definitions(schemas: Path) -> dict[str, Any]:
@@ -49,7 +56,7 @@ def resolve_corpora(config: dict[str, Any], registry: str | Path) -> None:
 def check_config(config: dict[str, Any], schemas: Path) -> None:
     """Raise UserError naming the key that is unknown, missing, has a bad value, or does not fit another."""
     schema = yaml.safe_load((schemas / "config.schema.yaml").read_text(encoding="utf-8"))
-    schema["$defs"] |= read_definitions(schemas)
+    schema["$defs"] |= read_definitions(schemas) | _NAMES
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if errors:
         worst = jsonschema.exceptions.best_match(errors)
@@ -81,18 +88,42 @@ def _inconsistencies(config: dict[str, Any], default_layers: int) -> Iterator[tu
         yield "grid.analysis", f"{grid['analysis']} is not among directions"
     if grid["seeds"][0] != config["seed"]:
         yield "grid.seeds", f"{grid['seeds']} must begin with seed, {config['seed']}: it is the one that is timed"
-    for direction in grid["cmlm_directions"]:
-        if direction not in pairs:
-            yield "grid.cmlm_directions", f"{direction} is not among directions"
-    for system in (BASELINE, OURS, *([RIVAL] if grid["cmlm_directions"] else [])):
+    for system in (BASELINE, OURS):
         if system not in config["systems"]:
             yield "systems", f"{system!r} is missing; the tables need it"
+            return
+    for number, entry in enumerate(grid["compared"]):
+        yield from _compared(f"grid.compared.{number}", entry, config, pairs)
+    for setting in ALWAYS_SPELT:
+        if setting in config["systems"][OURS]["settings"]:
+            where = f"systems.{OURS}.settings.{setting}"
+            yield where, f"would change nothing: every run's name says its {setting}, and grid.{setting} the tables'"
     for system, entry in config["systems"].items():
         for option, value in entry["decoding"].items():
             if {"-", "/"} & set(str(value)):
                 yield f"systems.{system}.decoding.{option}", f"{value} cannot stand in the name of a decoding"
     if not config["systems"][BASELINE]["decoding"]:
         yield f"systems.{BASELINE}.decoding", "must name an option, as beam; the tables' decoding is called by it"
+
+
+def _compared(
+    key: str, entry: dict[str, Any], config: dict[str, Any], pairs: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    if entry["system"] not in config["systems"]:
+        yield f"{key}.system", f"{entry['system']!r} is not among systems, {sorted(config['systems'])}"
+    if entry["system"] in (BASELINE, OURS):
+        yield f"{key}.system", f"{entry['system']!r} stands in the tables already"
+    for direction in entry.get("directions", []):
+        if direction not in pairs:
+            yield f"{key}.directions", f"{direction} is not among directions"
+    for table in entry["tables"]:
+        if table not in TABLES or not TABLES[table].compares:
+            known = [name for name, spec in TABLES.items() if spec.compares]
+            yield f"{key}.tables", f"{table} compares no systems; these do: {', '.join(known)}"
+            continue
+        columns = TABLES[table].columns(Grid(config, table))
+        if len(entry.get("data", [])) > 1 and not all(column.data for column in columns):
+            yield f"{key}.data", f"{table} has no columns for several kinds of data"
 
 
 def _base(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import BASELINE
+from xlmd.experiment.grid import BASELINE
 
 
 class Layout:
@@ -48,6 +48,36 @@ class Layout:
         source = self.config["bases"][base]["mlm"]["source"]
         return f"{self.root}/bases/{base}/mlm/model" if source == "pretrain" else source
 
+    def is_made(self, path: str) -> bool:
+        """Whether the workflow makes a tokenizer or model, rather than a hub or somebody else."""
+        return path.startswith(f"{self.root}/")
+
+    def run(self, name: str) -> str:
+        """The folder of a run, or of a decoding of one, by its name."""
+        return f"{self.root}/runs/{name}"
+
+    def distilled(self, direction: str) -> str:
+        """The folder of the teacher's translations."""
+        return f"{self.root}/distilled/{direction}"
+
+    def latency(self, job: str) -> str:
+        """The times that one job measured, by the table that it is named after."""
+        return f"{self.root}/latency/{job}.json"
+
+    def downloads(self, corpus: str) -> str:
+        """The folder of a corpus's files as they were fetched."""
+        return f"{self.root}/corpora/{corpus}/downloads"
+
+    def raw(self, corpus: str, split: str, language: str) -> str:
+        """One language of a corpus's split before cleaning."""
+        return f"{self.root}/corpora/{corpus}/raw/{split}.{language}"
+
+    def pretrained(self, whose: str, direction: str, data: str) -> str:
+        """The model that a run starts from: that of "mlm", "teacher" or a system, trained on the same `data`."""
+        if whose == "mlm":
+            return self.mlm(self.base(direction))
+        return f"{self.root}/runs/{direction}/{TEACHER if whose == 'teacher' else f'{whose}-{data}'}/model"
+
     def text(self, direction: str, split: str, side: int, raw: bool = False) -> str:
         """One side (0: source, 1: target) of a direction's split, cleaned, and Moses-tokenised unless raw."""
         return f"{self.root}/corpora/{self._side(direction, f'{split}.raw' if raw else split, side)}"
@@ -67,17 +97,8 @@ class Layout:
     def training_data(self, direction: str, data: str) -> list[str]:
         """Both sides of the training pairs, encoded: the corpus's own or with the teacher's translations."""
         if data == "distilled":
-            return [f"{self.root}/distilled/{direction}/train.{side}" for side in ("source", "target")]
+            return [f"{self.distilled(direction)}/train.{side}" for side in ("source", "target")]
         return [self.encoded(direction, "train", side) for side in (0, 1)]
 
 
 TEACHER = f"{BASELINE}-original"
-
-
-def direction_of(run: str) -> str:
-    """The direction of a run's name, as `Point.run` has it."""
-    return run.split("/")[0]
-
-
-def system_of(run: str) -> str:
-    return run.split("/")[1].split("-")[0]

@@ -100,8 +100,11 @@ def algorithm1(
     embed_blank: bool = True,
     alignment_dropout: bool = False,
     **objective: object,
-) -> torch.Tensor:
-    """The loss of one update of Algorithm 1, a scalar. objective: further options of `ctc_objective`."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One update of Algorithm 1: its loss, a scalar, and line 6's alignment a, (B, T) int64.
+
+    objective: further options of `ctc_objective`.
+    """
     config = model.config
     a = best_alignment(model, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
     # Not the lengths of a: that of an infeasible pair is −1 throughout.
@@ -109,6 +112,7 @@ def algorithm1(
     shown, observed = masked_alignment(
         a, mask, mask_token=config.mask_token_id, blank=config.blank_token_id, embed_blank=embed_blank
     )
-    return ctc_objective(
+    loss = ctc_objective(
         model, source, source_lengths, target, target_lengths, alignment=shown, observed=observed, **objective
     )
+    return loss, a

@@ -1,12 +1,51 @@
 """Decoding in a constant number of iterations (§2.3): mask, predict, commit the most probable tokens of each block."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import torch
 
 from xlmd.method.masking import committed_per_block, decoding_block
-from xlmd.method.model import XLMDForTranslation
-from xlmd.tensors import most_probable, rank_within_blocks
+from xlmd.options import check, option
+from xlmd.tensors import inside, rank_within_blocks
+
+
+@dataclass
+class XLMDDecoding:
+    """Options of iterative refinement (§2.3)."""
+
+    iterations: int = option(4, "T, the number of iterations", 1)
+    strategy: Literal["dynamic", "static"] = option("dynamic", "block size: the number of iterations, or static_block")
+    static_block: int = option(8, "positions a block of the static strategy (Table 9)", 1)
+    committed: Literal["keep", "repredict", "remask"] = option("keep", "what becomes of positions once settled")
+    blank_penalty: float = option(0.0, "subtracted from the blank's score in every iteration; 0 in the paper")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class Engine(Protocol):
+    """What runs a trained XLM-D: `XLMDForTranslation` in torch, or its exported graphs elsewhere."""
+
+    device: torch.device
+    config: Any  # an `xlmd.method.model.XLMDConfig`
+
+    def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """z: (B, T, d) and its lengths (B,) int64, of source (B, I) and source_lengths (B,), both int64."""
+
+    def predict(
+        self,
+        z: torch.Tensor,
+        lengths: torch.Tensor,
+        alignment: torch.Tensor,
+        positions: torch.Tensor,
+        blank_penalty: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The most probable token, int64, and its log-probability, float32, each (N,), at some positions.
+
+        z and lengths: from `encode`; alignment: (B, T) int64; positions: (N,) int64, numbers in the alignment laid
+        flat. Never a special token, but for the blank, whose logit is lowered by blank_penalty.
+        """
 
 
 def collapse(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> list[list[int]]:
@@ -22,35 +61,33 @@ def collapse(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> list
 
 @torch.inference_mode()
 def iterative_refinement(
-    model: XLMDForTranslation,
-    source: torch.Tensor,
-    source_lengths: torch.Tensor,
-    *,
-    iterations: int,
-    strategy: str = "dynamic",
-    static_block: int = 8,
-    committed: str = "keep",
-    forbidden: Sequence[int] = (),
+    engine: Engine, source: torch.Tensor, source_lengths: torch.Tensor, decoding: XLMDDecoding
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Decode a batch: the final alignment (B, T) int64 and its lengths (B,).
+    """Decode a batch: the final alignment (B, T) int64, <mask> beyond a length, and its lengths (B,).
 
     source: (B, I) int64 with `<s> … </s>`, padded; source_lengths: (B,) int64. Layers 1..M run once, the layers above
-    once an iteration (§2.4). strategy: the size of the blocks (Table 9). committed: what becomes of settled positions:
-    "keep" them as they are, "repredict" their token at every iteration, or "remask": choose anew among all positions
-    which ones to keep, as mask-predict does. forbidden: token ids never predicted.
+    once an iteration (§2.4); an LT-only model, which sees no alignment, needs no second one. strategy: the size of the
+    blocks (Table 9). committed: what becomes of settled positions: "keep" them as they are, "repredict" their token at
+    every iteration, or "remask": choose anew among all positions which ones to keep, as mask-predict does.
     """
-    z, lengths = model.encode(source, source_lengths)
-    block = decoding_block(strategy, iterations, static_block)
-    alignment = torch.full(z.shape[:2], model.config.mask_token_id, dtype=torch.long, device=z.device)
+    z, lengths = engine.encode(source, source_lengths)
+    iterations = decoding.iterations if engine.config.add_and_scale else 1
+    block = decoding_block(decoding.strategy, iterations, decoding.static_block)
+    alignment = torch.full(z.shape[:2], engine.config.mask_token_id, dtype=torch.long, device=z.device)
     settled = torch.zeros_like(alignment, dtype=torch.bool)
     confidence = torch.full(alignment.shape, float("-inf"), device=z.device)
+    filled = inside(lengths)
     for iteration in range(1, iterations + 1):
-        tokens, log_probability = most_probable(model.logits, model.refine(z, lengths, alignment), forbidden)
-        if committed != "repredict":
-            tokens = torch.where(settled, alignment, tokens)
-        confidence = torch.where(settled, confidence, log_probability)
+        asked = filled if decoding.committed == "repredict" else filled & ~settled
+        positions = asked.flatten().nonzero().squeeze(1)
+        predicted, log_probability = engine.predict(z, lengths, alignment, positions, decoding.blank_penalty)
+        tokens = alignment.flatten().scatter(0, positions, predicted).view_as(alignment)
+        if iteration == iterations:
+            break
+        latest = confidence.flatten().scatter(0, positions, log_probability).view_as(confidence)
+        confidence = torch.where(settled, confidence, latest)
         # Settled positions rank first, unless they have to defend their place.
-        priority = confidence if committed == "remask" else confidence.masked_fill(settled, float("inf"))
+        priority = confidence if decoding.committed == "remask" else confidence.masked_fill(settled, float("inf"))
         settled = rank_within_blocks(priority, lengths, block) < committed_per_block(iteration, iterations, block)
-        alignment = torch.where(settled, tokens, model.config.mask_token_id)
-    return alignment, lengths
+        alignment = torch.where(settled, tokens, engine.config.mask_token_id)
+    return tokens, lengths

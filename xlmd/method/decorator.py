@@ -27,14 +27,16 @@ class LatentTransform(nn.Module):
         self.initial_sigma = initial_sigma
         self.sigma = nn.Parameter(torch.tensor(float(initial_sigma)))
 
-    def weights(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor) -> torch.Tensor:
-        """The attention weights w, (B, T, I) in σ's dtype, with T and I the longest of the batch.
+    def weights(
+        self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, width: int | None = None
+    ) -> torch.Tensor:
+        """The attention weights w, (B, T, I) in σ's dtype, with T the longest of the batch, I too or `width`.
 
         source_lengths: (B,) int64, I of each sentence; target_lengths: (B,) int64, T of each sentence. Padding among
         the I gets weight 0; rows of padding among the T are valid distributions that nobody should read.
         """
         device = source_lengths.device
-        i = torch.arange(1, int(source_lengths.max()) + 1, device=device)
+        i = torch.arange(1, (int(source_lengths.max()) if width is None else width) + 1, device=device)
         j = torch.arange(1, int(target_lengths.max()) + 1, device=device)
         centre = j * (source_lengths / target_lengths).unsqueeze(1)  # (B, T): j·I/T
         distance = i - centre.unsqueeze(2)  # (B, T, I)
@@ -45,7 +47,7 @@ class LatentTransform(nn.Module):
 
     def forward(self, hidden: torch.Tensor, source_lengths: torch.Tensor, target_lengths: torch.Tensor) -> torch.Tensor:
         """z: (B, T, d) from hidden: (B, I, d)."""
-        return self.weights(source_lengths, target_lengths).to(hidden.dtype) @ hidden
+        return self.weights(source_lengths, target_lengths, hidden.shape[1]).to(hidden.dtype) @ hidden
 
 
 class AddAndScale(nn.Module):

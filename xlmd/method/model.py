@@ -11,14 +11,16 @@ source (B, I)
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, XLMRobertaConfig, XLMRobertaForMaskedLM
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 from transformers import initialization as init
 from transformers.activations import gelu
 from transformers.masking_utils import create_bidirectional_mask
 
 from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.method.generation import XLMDGenerationMixin
+from xlmd.tensors import most_probable
+from xlmd.weights import load_pretrained
 
 
 class XLMDConfig(XLMRobertaConfig):
@@ -26,6 +28,8 @@ class XLMDConfig(XLMRobertaConfig):
 
     insertion_layer: M, 0..num_hidden_layers, the layer after which the decorator stands (0: after the embeddings).
     upsampling_ratio: s ≥ 1. add_and_scale: False is the paper's "LT only". gamma: γ of Eq. 4.
+    normalise_tokens: where M > 0, e and p enter Eq. 4 through the embedding LayerNorm, as XLM-R's own embedding of the
+    alignment: z' = (z + LayerNorm(e + p + type))·γ.
     normalise_sum: apply the embedding LayerNorm and dropout after Eq. 4 where M > 0 (docs/readings.md, row 6).
     position_before_transform: h⁰ with its position embedding where M = 0 and add_and_scale (row 5).
     """
@@ -37,6 +41,7 @@ class XLMDConfig(XLMRobertaConfig):
     add_and_scale: bool = True
     gamma: float | int = 0.5
     initial_sigma: float | int = 1.0
+    normalise_tokens: bool = False
     normalise_sum: bool = True
     position_before_transform: bool = False
     blank_token_id: int = 0
@@ -56,8 +61,29 @@ class XLMDConfig(XLMRobertaConfig):
             raise UserError(f"the CTC blank may not be <pad> or <mask>, but blank_token_id = {self.blank_token_id}")
         return self
 
+    @property
+    def longest_alignment(self) -> int:
+        """The largest T that the position table holds (512 for XLM-R)."""
+        return self.max_position_embeddings - self.pad_token_id - 1
 
-class XLMDForTranslation(XLMRobertaForMaskedLM):
+    @property
+    def longest_source(self) -> int:
+        """The largest I, specials included, whose alignment the position table holds."""
+        return int(self.longest_alignment / self.upsampling_ratio)
+
+    def check_source_length(self, length: int) -> None:
+        """Raises UserError if a source of so many tokens, specials included, is too long for the position table."""
+        if length > self.longest_source:
+            raise UserError(f"a source of {length} tokens is too long for this model: at most {self.longest_source}")
+
+    @property
+    def forbidden_token_ids(self) -> list[int]:
+        """The special tokens that are never predicted: all but <unk> and the one that serves as the blank."""
+        specials = {self.pad_token_id, self.mask_token_id, self.bos_token_id, self.eos_token_id}
+        return sorted(specials - {self.blank_token_id})
+
+
+class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
     """An `XLMRobertaForMaskedLM` whose only new parameter is `latent_transform.sigma`.
 
     Because it keeps every name of its parent, any XLM-R checkpoint loads into it; see `decorate`.
@@ -75,11 +101,6 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
         super()._init_weights(module)
         if isinstance(module, LatentTransform):
             init.constant_(module.sigma, module.initial_sigma)
-
-    @property
-    def longest_alignment(self) -> int:
-        """The largest T that the position table holds (512 for XLM-R)."""
-        return self.config.max_position_embeddings - self.config.pad_token_id - 1
 
     def _mask(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
         """The attention mask that hides padding; hidden: (B, T, d), lengths: (B,)."""
@@ -128,7 +149,11 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
             if alignment is None:
                 alignment = torch.full(z.shape[:2], config.mask_token_id, dtype=torch.long, device=z.device)
             tokens = embeddings.word_embeddings(alignment)
-            hidden = self.add_and_scale(z, tokens, self._positions(z.shape[1], z.device))
+            positions = self._positions(z.shape[1], z.device)
+            if config.insertion_layer > 0 and config.normalise_tokens:
+                tokens = embeddings.LayerNorm(tokens + positions + embeddings.token_type_embeddings.weight[0])
+                positions = torch.zeros_like(positions)
+            hidden = self.add_and_scale(z, tokens, positions)
             if config.insertion_layer == 0:
                 hidden = hidden + embeddings.token_type_embeddings.weight[0]
             if config.insertion_layer == 0 or config.normalise_sum:
@@ -140,6 +165,29 @@ class XLMDForTranslation(XLMRobertaForMaskedLM):
     def logits(self, refined: torch.Tensor) -> torch.Tensor:
         """Scores over the vocabulary, (…, V), from what `refine` returns, (…, d)."""
         return self.lm_head.decoder(refined)
+
+    def scores(self, refined: torch.Tensor, blank_penalty: float | torch.Tensor = 0.0) -> torch.Tensor:
+        """`logits` of decoding, (…, V) float32: the blank's lowered by blank_penalty, −∞ for what is never predicted.
+
+        The distribution is the one of an output bias that is lower by as much.
+        """
+        head, config = self.lm_head.decoder, self.config
+        bias = head.bias.clone()
+        bias[config.forbidden_token_ids] = float("-inf")
+        bias[config.blank_token_id] -= blank_penalty
+        return torch.nn.functional.linear(refined, head.weight, bias).float()
+
+    def predict(
+        self,
+        z: torch.Tensor,
+        lengths: torch.Tensor,
+        alignment: torch.Tensor,
+        positions: torch.Tensor,
+        blank_penalty: float = 0.0,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `xlmd.method.decoding.Engine`. The table of V columns is made for `positions` alone."""
+        refined = self.refine(z, lengths, alignment).flatten(0, 1)[positions]
+        return most_probable(lambda rows: self.scores(rows, blank_penalty), refined)
 
     def forward(
         self, source: torch.Tensor, source_lengths: torch.Tensor, alignment: torch.Tensor | None = None
@@ -179,16 +227,10 @@ def decorate(
     config = XLMDConfig(**fields)
     if reset:
         return XLMDForTranslation(config)
-    try:
-        model, report = XLMDForTranslation.from_pretrained(
-            mlm, config=config.check(), use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"cannot read the weights of {mlm!s}: {error}") from error
-    missing = set(report["missing_keys"]) - {"latent_transform.sigma"}
-    if missing or report["mismatched_keys"]:
-        raise UserError(f"{mlm!s} does not hold a whole masked language model; missing: {sorted(missing)}")
-    return model
+    return load_pretrained(XLMDForTranslation, mlm, new=["latent_transform.sigma"], config=config.check())
 
 
-AutoConfig.register(XLMDConfig.model_type, XLMDConfig)
+# A model's folder may carry this very code (xlmd.translate.export); loading it registers its classes instead.
+AutoConfig.register(XLMDConfig.model_type, XLMDConfig, exist_ok=True)
+AutoModel.register(XLMDConfig, XLMDForTranslation, exist_ok=True)
+AutoModelForSeq2SeqLM.register(XLMDConfig, XLMDForTranslation, exist_ok=True)

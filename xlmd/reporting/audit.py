@@ -11,6 +11,7 @@ from xlmd.experiment.configuration import read_config
 from xlmd.files import atomic_write
 from xlmd.progress import progress
 from xlmd.reporting import claims
+from xlmd.reporting.evidence import AGAINST, FOR, OPEN, Evidence
 from xlmd.reporting.paper_check import check
 
 _STYLE = """body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}
@@ -32,7 +33,7 @@ def audit(
     config: the resolved configuration. paper: folder of the paper's tables (CSV).
     """
     settings = read_config(config)
-    evidence = claims.Evidence(settings, set(tables))
+    evidence = Evidence(settings, set(tables))
     verdicts = list(progress(claims.judge(evidence), "claims", len(claims.CLAIMS)))
     scale = settings["scale"]["name"]
     summary = pd.DataFrame(
@@ -41,9 +42,9 @@ def audit(
                 "section": verdict.claim.section,
                 "claim": verdict.claim.text,
                 "verdict": verdict.name,
-                "for": sum(c.outcome == claims.FOR for c in verdict.comparisons),
-                "against": sum(c.outcome == claims.AGAINST for c in verdict.comparisons),
-                "open": sum(c.outcome == claims.OPEN for c in verdict.comparisons),
+                "for": sum(c.outcome == FOR for c in verdict.comparisons),
+                "against": sum(c.outcome == AGAINST for c in verdict.comparisons),
+                "open": sum(c.outcome == OPEN for c in verdict.comparisons),
                 "scale": scale,
             }
             for verdict in verdicts

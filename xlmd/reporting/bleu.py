@@ -9,6 +9,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 
 from xlmd.data.preprocess import Tokenization, detokenize
+from xlmd.data.romanian import Letters, respelt, without_diacritics
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
 from xlmd.files import write_json
@@ -30,20 +31,26 @@ def score(
     *,
     tokenize: Tokenization = "moses",
     tokenizer: str | None = None,
+    romanian: Letters = "comma",
 ) -> dict[str, Any]:
     """Score one decoded test set and write every variant of the score to `out` as JSON.
 
     hypotheses, references: Moses-tokenised text, one sentence a line. raw_references: the same references before
     tokenisation. language: of the target. sources: Moses-tokenised source text; if given, the BLEU of copying it is
     reported too. tokenize: how the text was tokenised ("none" for a corpus that was not). tokenizer: sacreBLEU's
-    tokenizer for the detokenised score, by default chosen by language.
+    tokenizer for the detokenised score, by default chosen by language. romanian: how the corpora spell Romanian; the
+    translations are scored so too.
 
     The result holds, in per cent, `bleu` (case-sensitive BLEU of the Moses tokens, the figure of the tables),
-    `bleu_compound_split`, `sacrebleu` (detokenised text against raw references), `chrf`, `copy_bleu` (or null),
+    `bleu_compound_split`, `sacrebleu` (detokenised text against raw references), `chrf`, `bleu_without_diacritics` (of
+    Romanian; else null: published figures are of either kind), `copy_bleu` (or null),
     `buckets` (`bleu` and number of sentences of each range of reference lengths, named by its shortest), and `counts`.
     Raises UserError if the files' line counts differ, a file is empty or the tokenizer is not to be had.
     """
-    hypothesis_lines, reference_lines, raw_lines = map(read_lines, (hypotheses, references, raw_references))
+    hypothesis_lines, reference_lines, raw_lines = (
+        [respelt(line, language, romanian) for line in read_lines(path)]
+        for path in (hypotheses, references, raw_references)
+    )
     _check_parallel(references, reference_lines, hypotheses, hypothesis_lines)
     _check_parallel(references, reference_lines, raw_references, raw_lines)
     source_lines = None
@@ -60,6 +67,11 @@ def score(
         ),
         "sacrebleu": _summary(_detokenized_metric(language, tokenizer), detokenized, raw_lines),
         "chrf": _summary(CHRF(), detokenized, raw_lines),
+        "bleu_without_diacritics": (
+            _moses_bleu(*([without_diacritics(line) for line in side] for side in (hypothesis_lines, reference_lines)))
+            if language == "ro"
+            else None
+        ),
         "copy_bleu": _moses_bleu(source_lines, reference_lines) if source_lines else None,
         "buckets": _buckets(hypothesis_lines, reference_lines),
         "counts": {

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from xlmd.experiment.points import OURS
-from xlmd.reporting.results import PAPER_LAYERS, PRINTED, Result, paper_depth
+from xlmd.experiment.grid import OURS
+from xlmd.experiment.tables import timed_together
+from xlmd.reporting.results import Result
 
 
 def caption(
@@ -55,12 +56,15 @@ def _training(results: Sequence[Result]) -> list[str]:
     if not results:
         return []
     directions = _listed(result.point.direction for result in results)
-    budgets = {}
+    names: dict[str, str] = {}
+    budgets: dict[str, dict[str, None]] = {}
     for result in results:
+        name = result.description["label"].partition(" (")[0]  # without M; of "LT only" and the whole, the shorter
+        names[result.point.system] = min(name, names.get(result.point.system, name), key=len)
         trainer = result.record["settings"]["trainer"]
         batch = trainer["max_tokens"] * trainer.get("accumulation", 1) * trainer.get("processes", 1)
         budgets.setdefault(result.point.system, {})[f"{trainer['steps']:,} updates of {batch:,} tokens"] = None
-    listed = "; ".join(f"{PRINTED[system]} {' or '.join(found)}" for system, found in budgets.items())
+    listed = "; ".join(f"{names[system]} {' or '.join(found)}" for system, found in budgets.items())
     machines = _listed(_machine(result.record["environment"]["hardware"]) for result in results)
     return [f"Direction: {directions}. Training: {listed} (padded, longer side), on {machines}."]
 
@@ -70,13 +74,18 @@ def _machine(hardware: dict[str, Any]) -> str:
 
 
 def _depth(results: Sequence[Result]) -> list[str]:
-    depths = {(r.settings["M"], r.settings["layers"]) for r in results if r.point.system == OURS}
-    if not depths:
+    ours = [result for result in results if result.point.system == OURS]
+    labelled = sorted((result.settings["M"], result.description["label"], result.measured_as) for result in ours)
+    pairs = _listed(
+        f"{label.partition('(')[2].rstrip(')')} is {size.removesuffix(' layers')}"
+        for _, label, size in labelled
+        if "(" in label
+    )
+    if not pairs:
         return []
-    pairs = ", ".join(f"M={paper_depth(m, layers)} is M={m} of {layers}" for m, layers in sorted(depths))
     return [
         "M counts the layers below the decorator, which run once a sentence. *System* gives it as of the paper's "
-        f"{PAPER_LAYERS} layers, *Measured as* at the same fraction of the depth measured here: {pairs}."
+        f"12 layers, *Measured as* at the same fraction of the depth measured here: {pairs}."
     ]
 
 
@@ -104,12 +113,22 @@ def _latency(timings: dict[str, Any]) -> list[str]:
         f"Speed-up: mean latency of the Transformer in transformers over that of the system, on the "
         f"{timings['direction']} test set, one sentence at a time ({timings['sentences']} sentences in "
         f"{timings['runs']} runs after {timings['warmup_sentences']} warm-up sentences), in one job that goes "
-        "through the systems in turn, run by run, subword ids in and out: no tokenisation. Tables 1 and 10, Tables 2 "
-        "and 8, Table 4, and Figure 2 are timed in one job each, so that a system's speed differs between them as the "
-        "machine did.",
+        f"through the systems in turn, run by run, subword ids in and out: no tokenisation. {_timing_jobs()} are timed "
+        "in one job each, so that a system's speed differs between them as the machine did.",
         f"Hardware of the timings: {hardware.get('gpu') or hardware.get('cpu') or 'unknown'}, "
         f"{hardware.get('threads') or 'unknown'} threads.",
     ]
+
+
+def _timing_jobs() -> str:
+    """ "Tables 1 and 10, Tables 2 and 8, Table 4, and Figure 2"."""
+    jobs = []
+    for specs in timed_together():
+        first, *others = [spec.label for spec in specs]
+        kind, _, number = first.partition(" ")
+        numbers = [number, *(other.partition(" ")[2] for other in others)]
+        jobs.append(f"{kind}s {', '.join(numbers[:-1])} and {numbers[-1]}" if others else first)
+    return f"{', '.join(jobs[:-1])}, and {jobs[-1]}"
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
+from xlmd.experiment.grid import OURS
 from xlmd.experiment.layout import Layout
-from xlmd.experiment.points import OURS, Cell
-from xlmd.reporting.paper import title
+from xlmd.experiment.points import Cell
+from xlmd.experiment.tables import TableSpec
 from xlmd.reporting.results import Results
 from xlmd.reporting.tables import Column, Measured, Table
 
@@ -16,12 +17,12 @@ SHORTEST, LONGEST = 12, 25
 
 RULE = (
     f"The first sentence of the test set whose reference has {SHORTEST} to {LONGEST} tokens and whose translations by "
-    "the baseline (CMLM where it was trained, else the Transformer) and XLM-D differ; if there is none, the first "
-    "sentence. Words in bold are those in which the two differ."
+    "the baseline (the last system above XLM-D: CMLM where it was trained) and XLM-D differ; if there is none, the "
+    "first sentence. Words in bold are those in which the two differ."
 )
 
 
-def case_table(name: str, cells: Sequence[Cell], results: Results, config: dict[str, Any]) -> Table:
+def case_table(spec: TableSpec, cells: Sequence[Cell], results: Results, config: dict[str, Any]) -> Table:
     """Source, target and translations of the sentence that `RULE` chooses. Raises UserError if a file is missing."""
     shown = results.all(dict.fromkeys(cell.point for cell in cells))
     ours = next(result for result in shown if result.point.system == OURS)
@@ -43,7 +44,7 @@ def case_table(name: str, cells: Sequence[Cell], results: Results, config: dict[
         for result in shown
     ]
     columns = [Column("who", ""), Column("text", f"Sentence {number + 1} of the {direction} test set")]
-    return Table(name, title(name), columns, ("who",), rows, [RULE])
+    return Table(spec.name, spec.heading, columns, ("who",), rows, [RULE])
 
 
 def choose(references: Sequence[str], baseline: Sequence[str], ours: Sequence[str]) -> int:

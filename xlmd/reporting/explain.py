@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from xlmd.errors import UserError
+from xlmd.experiment.tables import TABLES
 from xlmd.files import read_json
 
 
@@ -22,7 +23,8 @@ def explain(table: str | Path, keys: Sequence[str], column: str) -> str:
     record = read_json(table.parent / "provenance" / f"{table.stem}.json")
     own = [cell for cell in record["cells"] if cell["table"] == table.stem]
     row = [cell for cell in own if list(cell["row"].values()) == list(keys)]
-    cells = [cell for cell in row if cell["column"] in (column, f"{column}_bleu")]
+    names = {column} | {spec.measured(column) for spec in TABLES.values() if spec.name == table.stem}
+    cells = [cell for cell in row if cell["column"] in names]
     if not cells:
         raise UserError(_quoted(table, keys, column) or f"{table}: {_choice(own, row, keys, column)}")
     (cell,) = cells

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from xlmd.experiment.configuration import read_config
-from xlmd.experiment.points import cells, timed
+from xlmd.experiment.tables import TABLES, cells, timed
 from xlmd.reporting.figures import STYLES, save
 from xlmd.reporting.grid_tables import collect, mean_score, speeds
 from xlmd.reporting.paper import read_paper
@@ -40,13 +40,15 @@ def figure2(
     results, shown = Results(settings["results"], latency), cells(settings, "figure2")
     points = timed(settings, "figure2")
     fast, baseline = speeds(results, points), results[points[0]]
-    table = Table("figure2", "Figure 2", _COLUMNS, ("system", "iterations"))
+    spec = TABLES["figure2"]
+    table = Table(spec.name, spec.label, _COLUMNS, ("system", "iterations"))
     lines: dict[str, list[tuple[int, Measured, Measured]]] = defaultdict(list)
-    for (system, iterations), columns in collect("figure2", shown, results).items():
+    for (system, iterations), columns in collect(spec, shown, results).items():
         (found,) = columns.values()
         score, speed = mean_score(found), fast[system, iterations]
         speed = speed._replace(deviation=_spread(speed.value, baseline, found[0]))
-        lines[system].append((int(iterations), score, speed))
+        if iterations.isdigit():  # what has no number has no place on the axis, only in the CSV file
+            lines[system].append((int(iterations), score, speed))
         measured = {"system": system, "iterations": iterations, "measured_as": found[0].measured_as}
         table.rows.append(measured | {"bleu": score, "speedup": speed})
     names = {row["system"]: f"{row['system']}, measured ({row['measured_as']})" for row in table.rows}

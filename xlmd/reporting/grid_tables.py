@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.experiment.points import TIMED_IN, Cell, Point
-from xlmd.reporting.paper import figure_columns, protocols, title
+from xlmd.experiment.grid import OURS
+from xlmd.experiment.points import Cell, Point
+from xlmd.experiment.tables import TableSpec
+from xlmd.reporting.paper import figure_columns, protocols
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table
 
 OUR_WORK = "Our work"
 KEYS = ("system", "iterations")
-LATENCY = "latency_ms"
 STATISTICS = ("mean", "median", "p95", "spread")  # of a system's translation times
 
 # The paper scores these with tokenized BLEU and all others with sacreBLEU (§3.1).
@@ -28,19 +29,20 @@ def metric_of(direction: str) -> str:
     return "bleu" if direction in TOKENIZED else "sacrebleu"
 
 
-def grid_table(name: str, cells: Sequence[Cell], results: Results, timed: Sequence[Point], paper: Paper) -> Table:
-    """Tables 1–6 and 8–10: a row a system and number of iterations, the paper's first and then what it has no row for.
+def grid_table(spec: TableSpec, cells: Sequence[Cell], results: Results, timed: Sequence[Point], paper: Paper) -> Table:
+    """A row per system and number of iterations: the paper's first, then, XLM-D last, those that it has not, in the
+    order of the cells.
 
     Raises UserError if two runs claim one cell.
     """
-    found = collect(name, cells, results)
+    found = collect(spec, cells, results)
     fast = speeds(results, timed)
 
     printed = figure_columns(paper)
     columns = list(dict.fromkeys([*printed, *(cell.column for cell in cells)]))
     quoted = {(row.get("system"), row["iterations"]): row for row in paper}
     rows = []
-    for key in [*quoted, *(key for key in sorted(found, key=_order) if key not in quoted)]:
+    for key in [*quoted, *(key for key in sorted(found, key=lambda key: _is_ours(found[key])) if key not in quoted)]:
         own, theirs = found.get(key, {}), quoted.get(key, {})
         results_of_row = [result for group in own.values() for result in group]
         row: dict[str, Any] = {
@@ -52,21 +54,21 @@ def grid_table(name: str, cells: Sequence[Cell], results: Results, timed: Sequen
             "speedup_paper": theirs.get("speedup"),
         }
         for column in columns:
-            row[_measured_name(column)] = _figure(column, own.get(column, []))
+            row[spec.measured(column)] = _figure(spec, own.get(column, []))
             row[f"{column}_paper"] = theirs.get(column)
         rows.append(row)
-    return Table(name, title(name), _columns(name, columns, paper), KEYS, rows)
+    return Table(spec.name, spec.heading, _columns(spec, columns, paper), KEYS, rows)
 
 
-def collect(name: str, cells: Sequence[Cell], results: Results) -> dict[Row, dict[str, list[Result]]]:
+def collect(spec: TableSpec, cells: Sequence[Cell], results: Results) -> dict[Row, dict[str, list[Result]]]:
     """{row: {column: results of all seeds}}. Raises UserError if two runs of one seed claim one cell."""
     found: dict[Row, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         result = results[cell.point]
         cell_of = found[result.row, result.iterations][cell.column]
-        rivals = [other for other in cell_of if other.record["seed"] == result.record["seed"]]
-        if rivals:
-            raise UserError(f"{title(name)}: {rivals[0].folder} and {result.folder} both claim one cell")
+        others = [other for other in cell_of if other.record["seed"] == result.record["seed"]]
+        if others:
+            raise UserError(f"{spec.heading}: {others[0].folder} and {result.folder} both claim one cell")
         cell_of.append(result)
     return found
 
@@ -77,31 +79,25 @@ def mean_score(results: Sequence[Result]) -> Measured:
     return Measured.mean(scores, [result.origin() for result in results])
 
 
-def _measured_name(column: str) -> str:
-    return column if column in ("bleu", LATENCY) else f"{column}_bleu"
+def _is_ours(columns: dict[str, list[Result]]) -> bool:
+    return any(result.point.system == OURS for results in columns.values() for result in results)
 
 
-def _columns(name: str, columns: list[str], paper: Paper) -> list[Column]:
+def _columns(spec: TableSpec, columns: list[str], paper: Paper) -> list[Column]:
     shown = [Column("group", "Group")] if paper and "group" in paper[0] else []
     shown += [Column("system", "System"), Column("measured_as", "Measured as"), Column("iterations", "Iter.")]
-    if name in TIMED_IN:
+    if spec.timed_with:
         shown += [Column("speedup", "Speed-up", 1), Column("speedup_paper", "paper", 1)]
     for column in columns:
-        shown += [Column(_measured_name(column), column.replace("_", " "), 2), Column(f"{column}_paper", "paper", 2)]
+        shown += [Column(spec.measured(column), column.replace("_", " "), 2), Column(f"{column}_paper", "paper", 2)]
     return shown
 
 
-def _order(row: Row) -> tuple[bool, str, float, int]:
-    """Of rows that the paper does not have: baselines, then ours by M and iterations."""
-    depth = row[0].partition("M=")[2].rstrip(")")
-    return row[0].startswith("XLM-D"), row[0].partition(" (")[0], float(depth or 0), int(row[1]) if row[1] != "N" else 0
-
-
-def _figure(column: str, results: list[Result]) -> Measured | None:
+def _figure(spec: TableSpec, results: list[Result]) -> Measured | None:
     """The mean over seeds of a cell's score, or of its latency."""
     if not results:
         return None
-    if column == LATENCY:
+    if spec.figure == "latency_ms":
         return _timing(results[0], "mean")
     return mean_score(results)
 
@@ -124,7 +120,7 @@ def speeds(results: Results, timed: Sequence[Point], baseline: int = 0) -> dict[
     }
 
 
-def latency_table(name: str, results: Results, timed: Sequence[Point]) -> Table:
+def latency_table(spec: TableSpec, results: Results, timed: Sequence[Point]) -> Table:
     """Time a sentence of every timed system, with speed-ups against both engines of the Transformer."""
     over = {"speedup": speeds(results, timed), "speedup_ctranslate2": speeds(results, timed, 1)}
     sizes = list(results.timings["batch_sizes"])
@@ -155,10 +151,10 @@ def latency_table(name: str, results: Results, timed: Sequence[Point]) -> Table:
         "and in CTranslate2, an optimised engine. The speed-up of the table above is over the former. "
         "Text to text adds tokenisation to the mean.",
     ]
-    return Table(f"{name}_latency", f"{title(name).split(':')[0]}, latency", columns, KEYS, rows, notes)
+    return Table(f"{spec.name}_latency", f"{spec.label}, latency", columns, KEYS, rows, notes)
 
 
-def score_table(name: str, results: Sequence[Result]) -> Table:
+def score_table(spec: TableSpec, results: Sequence[Result]) -> Table:
     """Every variant of the score of every decoding in a table."""
     metrics = {
         "bleu": "BLEU",
@@ -166,37 +162,39 @@ def score_table(name: str, results: Sequence[Result]) -> Table:
         "sacrebleu": "sacreBLEU",
         "chrf": "chrF",
     }
+    if any(result.score["bleu_without_diacritics"] for result in results):
+        metrics["bleu_without_diacritics"] = "BLEU, Romanian without diacritics"
     rows, signatures = [], {heading: {} for heading in metrics.values()}
     for result in results:
         row = {"decoding": result.point.path, "seed": result.record["seed"]}
         for metric, heading in metrics.items():
+            if result.score[metric] is None:
+                continue
             row[metric] = Measured(result.score[metric]["score"], (result.origin(),))
             signatures[heading][result.score[metric]["signature"]] = None
         rows.append(row)
     columns = [Column("decoding", "Decoding"), Column("seed", "Seed")]
     columns += [Column(metric, heading, 2) for metric, heading in metrics.items()]
     notes = [f"{heading}: " + ", ".join(f"`{text}`" for text in texts) for heading, texts in signatures.items()]
-    heading = f"{title(name).split(':')[0]}, all scores"
-    return Table(f"{name}_scores", heading, columns, ("decoding", "seed"), rows, notes)
+    heading = f"{spec.label}, all scores"
+    return Table(f"{spec.name}_scores", heading, columns, ("decoding", "seed"), rows, notes)
 
 
-def protocol_table(name: str, path: str | Path, paper: Paper) -> Table | None:
-    """How the figures came about that the paper quotes; None for a table that quotes no system."""
-    frame = protocols(path, [row["system"] for row in paper if "citation" in row or name in ("table3", "table10")])
-    if frame.empty:
-        return None
+def protocol_table(spec: TableSpec, path: str | Path, paper: Paper) -> Table:
+    """How the figures came about that the paper quotes."""
+    frame = protocols(path, [row["system"] for row in paper])
     columns = [Column(column, column.replace("_", " ")) for column in frame.columns]
     notes = [
         "Figures of different protocols do not compare: what a system was distilled from, how many lengths it tries, "
         "whether another model rescores, how checkpoints are averaged, and what tokens BLEU counts. *unsure*: not all "
         "of a row could be checked in its authors' code or text."
     ]
-    heading = f"{title(name).split(':')[0]}, protocols of the quoted systems"
-    return Table(f"{name}_protocols", heading, columns, ("system",), frame.to_dict("records"), notes)
+    heading = f"{spec.label}, protocols of the quoted systems"
+    return Table(f"{spec.name}_protocols", heading, columns, ("system",), frame.to_dict("records"), notes)
 
 
-def bucket_table(name: str, cells: Sequence[Cell], results: Results, paper: Paper) -> Table:
-    """Table 7: BLEU of the sentences whose reference has so many Moses tokens."""
+def bucket_table(spec: TableSpec, cells: Sequence[Cell], results: Results, paper: Paper) -> Table:
+    """BLEU of the sentences whose reference has so many Moses tokens."""
     columns = list(dict.fromkeys(cell.column for cell in cells))
     rows = []
     for quoted in paper:
@@ -207,12 +205,12 @@ def bucket_table(name: str, cells: Sequence[Cell], results: Results, paper: Pape
             buckets = [result.score["buckets"][low] for result in found]
             if all(bucket["sentences"] for bucket in buckets):
                 figures = [bucket["score"] for bucket in buckets]
-                row[f"{column}_bleu"] = Measured.mean(figures, [result.origin() for result in found])
+                row[spec.measured(column)] = Measured.mean(figures, [result.origin() for result in found])
             row |= {f"{column}_paper": quoted.get(column), "sentences": str(buckets[0]["sentences"])}
         rows.append(row)
     shown = [Column("bucket", "Tokens of the reference"), Column("sentences", "Sentences")]
     for column in columns:
-        shown += [Column(f"{column}_bleu", column, 2), Column(f"{column}_paper", "paper", 2)]
+        shown += [Column(spec.measured(column), column, 2), Column(f"{column}_paper", "paper", 2)]
     system = results[cells[0].point]
     note = f"System: {system.row}, measured as {system.measured_as}, trained on {system.point.data} data."
-    return Table(name, title(name), shown, ("bucket",), rows, [note])
+    return Table(spec.name, spec.heading, shown, ("bucket",), rows, [note])

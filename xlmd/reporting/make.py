@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.experiment.configuration import read_config
-from xlmd.experiment.points import TIMED_IN, Cell, cells, timed
+from xlmd.experiment.points import Cell
+from xlmd.experiment.tables import TABLES, cells, timed
 from xlmd.files import read_json
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
@@ -38,29 +39,29 @@ def make(
     """Write a table ("table1" … "table11") as CSV, Markdown and LaTeX, and its provenance.
 
     config: the resolved configuration (YAML); it says what the table shows and where the results lie. paper: the table
-    as the paper prints it (CSV); Table 11 has none. protocols: how the figures of the systems that it quotes came about
-    (CSV). latency: the table's timings, if it shows speeds. corpora: the counts that cleaning wrote, one JSON a pair
-    and split. Raises UserError if a file is missing or malformed, or two
-    runs claim one cell.
+    as the paper prints it (CSV), if it prints it. protocols: how the figures of the systems that it quotes came about
+    (CSV). latency: the table's timings, if it shows speeds. corpora: the counts that cleaning wrote, one JSON per pair
+    and split. Raises UserError if a file is missing or malformed, or two runs claim one cell.
     """
-    settings = read_config(config)
+    settings, spec = read_config(config), TABLES[name]
     shown, points = cells(settings, name), timed(settings, name)
-    results = Results(settings["results"], latency if name in TIMED_IN else None)
+    results = Results(settings["results"], latency if spec.timed_with else None)
+    printed = read_paper(paper) if paper else []
     splits = counts(corpora)
     scored = list({cell.point: results[cell.point] for cell in shown}.values())
-    if name == "table11":
-        table = case_table(name, shown, results, settings)
-    elif name == "table7":
-        table = bucket_table(name, shown, results, read_paper(paper))
+    if spec.form == "case":
+        table = case_table(spec, shown, results, settings)
+    elif spec.form == "lengths":
+        table = bucket_table(spec, shown, results, printed)
     else:
-        table = grid_table(name, shown, results, points, read_paper(paper))
+        table = grid_table(spec, shown, results, points, printed)
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
     tables = [table]
-    if protocols and paper and (quoted := protocol_table(name, protocols, read_paper(paper))):
-        tables.append(quoted)
+    if protocols and spec.protocols:
+        tables.append(protocol_table(spec, protocols, printed))
     if points:
-        tables.append(latency_table(name, results, points))
-    tables.append(score_table(name, scored))
+        tables.append(latency_table(spec, results, points))
+    tables.append(score_table(spec, scored))
     write_csv(out_csv, table)
     write_markdown(out_md, tables)
     write_latex(out_tex, table)

@@ -7,29 +7,8 @@ import pandas as pd
 
 from xlmd.errors import UserError
 
-TITLES = {
-    "table1": "Iterative systems",
-    "table2": "Single-step systems",
-    "table3": "Further language pairs",
-    "table4": "Original and distilled training data",
-    "table5": "Upsampling ratio s",
-    "table6": "Pre-trained and reset parameters",
-    "table7": "BLEU by the length of the reference",
-    "table8": "Latency of a single step",
-    "table9": "Static and dynamic blocks",
-    "table10": "Pre-training models",
-    "table11": "Case study",
-    "figure2": "BLEU and speed-up against iterations for several M",
-}
-
 # What names a row, or says what it is; every other column holds figures.
 _NAMES = ("group", "system", "citation", "iterations", "min_length", "max_length", "speedup")
-
-
-def title(name: str) -> str:
-    """ "Table 1: Iterative systems"."""
-    kind, number = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
-    return f"{kind.capitalize()} {number}: {TITLES[name]}"
 
 
 def read_paper(path: str | Path) -> list[dict[str, str | None]]:

@@ -2,25 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
-from xlmd.experiment.points import BASELINE, OURS, RIVAL, Point
+from xlmd.experiment.points import Point
 from xlmd.files import read_json
 
-PAPER_LAYERS = 12
-
-# Systems in the paper's words.
-PRINTED = {BASELINE: "Transformer", RIVAL: "CMLM", OURS: "XLM-D"}
-
-
-def paper_depth(m: int, layers: int) -> str:
-    """M of `layers` as of the paper's 12."""
-    return f"{float(Fraction(m * PAPER_LAYERS, layers)):.4g}"
+# Programs other than transformers that run a trained model, as an option `engine` of a decoding that is only timed.
+ENGINES = {"ctranslate2": "CTranslate2"}
 
 
 @dataclass(frozen=True)
@@ -49,25 +41,25 @@ class Result:
         return self.record["description"]["settings"]
 
     @property
-    def depth(self) -> str:
-        """XLM-D's M of the paper's 12 layers at the fraction of the depth that was trained here, as "6" or "2.4"."""
-        return paper_depth(self.settings["M"], self.settings["layers"])
+    def description(self) -> dict[str, Any]:
+        """What the run says of itself: its system, settings, label and size."""
+        description = self.record["description"]
+        if "label" not in description:
+            raise UserError(f"{self.run}/run.json is of an earlier version: it has no label; train the run anew")
+        return description
 
     @property
     def row(self) -> str:
-        """The system as the paper prints it."""
-        if self.point.system == OURS:
-            if not self.settings["add_and_scale"]:
-                return "XLM-D with LT only" + (f" (M={self.depth})" if self.settings["M"] else "")
-            return f"XLM-D (M={self.depth})"
-        if self.point.system not in PRINTED:
-            raise UserError(f"{self.run}: system {self.point.system!r} has no row in the paper's tables")
-        engine = dict(self.point.decoding).get("engine", "transformers")
-        return PRINTED[self.point.system] + (" (CTranslate2)" if engine == "ctranslate2" else "")
+        """The system as the paper prints it, with the engine if it is another."""
+        engine = dict(self.point.decoding).get("engine")
+        return self.description["label"] + (f" ({ENGINES[engine]})" if engine else "")
 
-    @property
+    @cached_property
     def iterations(self) -> str:
-        return "N" if self.point.system == BASELINE else str(dict(self.point.decoding)["iterations"])
+        """The number of iterations as the paper prints it: "4", or "N" for one a token."""
+        if self.latency:
+            return self.latency["iterations_label"]
+        return read_json(self.folder / "test.json")["iterations_label"]
 
     @property
     def name(self) -> str:
@@ -78,12 +70,8 @@ class Result:
     @property
     def measured_as(self) -> str:
         """What was measured, in a few words."""
-        settings = self.settings
-        if self.point.system == OURS:
-            return f"M={settings['M']} of {settings['layers']} layers"
-        layers = f"{settings['encoder_layers']}+{settings['decoder_layers']} layers"
         beam = dict(self.point.decoding).get("beam")
-        return layers + (f", beam {beam}" if beam else "")
+        return self.description["size"] + (f", beam {beam}" if beam else "")
 
     def origin(self, role: str = "result") -> dict[str, Any]:
         """Where this result's figures come from, for provenance."""

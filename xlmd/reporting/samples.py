@@ -5,7 +5,7 @@ from pathlib import Path
 from xlmd.data.text import read_lines
 from xlmd.experiment.configuration import read_config
 from xlmd.experiment.layout import Layout
-from xlmd.experiment.points import points
+from xlmd.experiment.tables import points
 from xlmd.files import atomic_write
 from xlmd.reporting.results import Results
 

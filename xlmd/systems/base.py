@@ -2,12 +2,13 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 class Translator(Protocol):
     """Anything that turns source sentences into translations; what decoding and latency run."""
+
+    @property
+    def iterations_label(self) -> str:
+        """See `System`."""
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate sentences given and returned as bare subword ids (no specials), in the order given."""
@@ -34,11 +39,17 @@ def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
 class System(ABC):
     """One system of the paper's tables: its settings, its model, its loss and its decoder.
 
-    settings: an instance of `Settings`; tokenizer: the run's tokenizer.
+    settings: an instance of `Settings`; tokenizer: the run's tokenizer. Methods take a `model` that `build` or `load`
+    made.
     """
 
     name: ClassVar[str]
-    pretrained: ClassVar[tuple[str, ...]] = ()  # the settings that name a pre-trained model it starts from
+    printed: ClassVar[str]  # its name in the paper's tables
+    # Settings that take the transformers folder of a trained model, and whose: "mlm", the masked language model of the
+    # direction's base; "teacher"; or a system, trained in the same direction on the same data.
+    pretrained: ClassVar[Mapping[str, str]] = {}
+    # Numbers that it needs of each training pair beside its two sentences: the keys of `ParallelBatch.extra`.
+    needs: ClassVar[tuple[str, ...]] = ()
     Settings: ClassVar[type]  # dataclass of architecture and objective; its fields become command-line flags
     Decoding: ClassVar[type]  # dataclass of the options of decoding; likewise
 
@@ -46,32 +57,60 @@ class System(ABC):
         self.settings = settings
         self.tokenizer = tokenizer
 
-    def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`<s> x </s>` of every sentence: (B, longest + 2), and its lengths (B,).
-
-        source: (B, I) bare and padded, with whatever; lengths: (B,) int64 without the padding.
-        """
-        tokenizer, filled = self.tokenizer, inside(lengths + 2)
-        ids = torch.nn.functional.pad(source[:, : filled.shape[1] - 2], (1, 1))
-        ids = ids.masked_fill(~filled, tokenizer.pad_token_id)
-        ids[:, 0] = tokenizer.bos_token_id
-        return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), lengths + 2
+    # The model
 
     @abstractmethod
     def build(self) -> PreTrainedModel:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
+
+    def prepare(self, model: PreTrainedModel, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
+        """Fit a fresh model to the training data before the first update; returns what run.json says of it.
+
+        batches: some of the training pairs, drawn at random from all of them, on the model's device. The result must
+        follow from model and batches alone: every process of a run does it by itself.
+        """
+        return {}
+
+    def examine(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+        """Figures of how the model decodes, beside its BLEU, for curves.csv and run.json.
+
+        sources: as for `translate`.
+        """
+        return {}
+
+    def warnings(self, figures: dict[str, float]) -> list[str]:
+        """What is wrong with a trained model of which `examine` gives these figures, for the log."""
+        return []
+
+    def choose(self, model: PreTrainedModel, bleu: Callable[[Any], float]) -> dict[str, Any]:
+        """Options of decoding chosen on the dev set when training ends: what a decoding's name calls `dev`.
+
+        bleu: the dev BLEU of a decoding (an instance of `Decoding`). Returns {option: value}.
+        """
+        return {}
 
     @abstractmethod
     def load(self, folder: str | Path) -> PreTrainedModel:
         """A trained model from a transformers folder. Raises UserError if its shape is another."""
 
     def describe(self, model: PreTrainedModel) -> dict[str, Any]:
-        """The settings, and what tables say of a model beyond them."""
-        return asdict(self.settings)
+        """What run.json says of a trained model, so that tables need to ask nothing else."""
+        return {
+            "system": self.name,
+            "settings": asdict(self.settings),
+            "label": self.label(model),
+            "size": self.size(model),
+        }
 
-    def validation_decoding(self) -> Any:
-        """The decoding that ranks checkpoints during training; override it where the default is slow."""
-        return self.Decoding()
+    def label(self, model: PreTrainedModel) -> str:
+        """Its name in a row of a table; override it where rows of one system differ."""
+        return self.printed
+
+    @abstractmethod
+    def size(self, model: PreTrainedModel) -> str:
+        """What was measured, as "2+2 layers": it stands below *Measured as*."""
+
+    # Training
 
     @abstractmethod
     def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
@@ -83,14 +122,59 @@ class System(ABC):
 
     @abstractmethod
     def loss(
-        self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
+        self, model: Any, batch: ParallelBatch, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """The training loss of a batch, a scalar, and figures to log.
 
         progress: the fraction of training done, in [0, 1), for schedules. generator: the only source of randomness
-        besides dropout.
+        besides dropout. The batch's `extra` has what the system `needs`.
         """
 
+    def validation_decoding(self) -> Any:
+        """The decoding that ranks checkpoints during training; override it where the default is slow."""
+        return self.Decoding()
+
+    # Decoding
+
     @abstractmethod
-    def translate(self, model: PreTrainedModel, sources: Sequence[Sequence[int]], decoding: Any) -> list[list[int]]:
+    def iterations_label(self, decoding: Any) -> str:
+        """The number of iterations as tables print it: "1", "10", "N" (one per token) or "Adv." (adaptive)."""
+
+    @abstractmethod
+    def longest_source(self, model: Any) -> int:
+        """The most subwords that a source may have, specials not counted; longer ones are cut."""
+
+    @abstractmethod
+    def decode(self, model: Any, source: torch.Tensor, lengths: torch.Tensor, decoding: Any) -> list[list[int]]:
+        """Bare translations of a batch as the encoder reads it (`with_specials`), on the model's device.
+
+        source: (B, I) int64, padded; lengths: (B,) int64, specials counted; B is at least 1, and a sentence may be
+        empty but for its specials. decoding: an instance of `Decoding`. The model is in evaluation mode, and no
+        gradients are kept.
+        """
+
+    def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`<s> x </s>` of every sentence: (B, longest + 2), and its lengths (B,). Override it for other specials.
+
+        source: (B, I) bare and padded, with whatever; lengths: (B,) int64 without the padding.
+        """
+        tokenizer, filled = self.tokenizer, inside(lengths + 2)
+        ids = torch.nn.functional.pad(source[:, : filled.shape[1] - 2], (1, 1))
+        ids = ids.masked_fill(~filled, tokenizer.pad_token_id)
+        ids[:, 0] = tokenizer.bos_token_id
+        return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), lengths + 2
+
+    def batch(self, model: Any, sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bare sentences, at least one, as `decode` takes them; longer ones than it takes are cut, with a warning."""
+        rows = [torch.tensor(source, dtype=torch.long) for source in cut(sources, self.longest_source(model))]
+        bare_lengths = torch.tensor([len(row) for row in rows])
+        source, lengths = self.with_specials(pad_sequence(rows, batch_first=True), bare_lengths)
+        return source.to(model.device), lengths.to(model.device)
+
+    @torch.inference_mode()
+    def translate(self, model: Any, sources: Sequence[Sequence[int]], decoding: Any) -> list[list[int]]:
         """Translate a batch of sentences, bare subword ids in and out; `decoding` is an instance of `Decoding`."""
+        if not sources:
+            return []
+        model.eval()
+        return self.decode(model, *self.batch(model, sources), decoding)

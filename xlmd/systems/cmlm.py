@@ -4,84 +4,61 @@ The source is read as `<s> x </s>`, where `<s>` is the paper's LENGTH token; the
 where it ends.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.errors import UserError
-from xlmd.nat.encoder_decoder import EncoderDecoderSettings, load_matching
-from xlmd.nat.mask_predict import CMLMConfig, CMLMForTranslation, mask_predict, uniform_mask
-from xlmd.options import check, option
-from xlmd.systems.base import System, cut
+from xlmd.nat.lengths import LengthBeamDecoding
+from xlmd.nat.mask_predict import mask_predict, uniform_mask
+from xlmd.nat.model import NATForTranslation
+from xlmd.nat.objective import smoothed_cross_entropy
+from xlmd.nat.settings import NATSettings
+from xlmd.nat.system import NATSystem
+from xlmd.options import option
 from xlmd.tensors import inside
 
 
 @dataclass
-class CMLMSettings(EncoderDecoderSettings):
+class CMLMSettings(NATSettings):
     """Architecture and objective; the defaults are those of the CMLM paper (§4.1), Transformer-base's size."""
 
     system: ClassVar[str] = "cmlm"
 
     dropout: float = option(0.3, "dropout rate")
-    activation: Literal["relu", "gelu", "swish"] = option("gelu", "activation of the feed-forward layers")
-    max_positions: int = option(512, "the longest sentence in subwords, on the source side <s> and </s> included", 3)
+    length_pooling: Literal["first", "mean"] = option("first", "predict it from the state at <s> or the mean of all")
     length_weight: float = option(1.0, "weight of a sentence's length loss beside the loss of a masked token", 0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.init_std is not None and self.init_std <= 0:
-            raise UserError(f"cmlm: init_std must be positive, not {self.init_std}")
 
 
 @dataclass
-class CMLMDecoding:
+class CMLMDecoding(LengthBeamDecoding):
     """Options of mask-predict (§3.2 and §3.3 of the CMLM paper)."""
 
-    iterations: int = option(10, "T, the number of iterations", 1)
     length_beam: int = option(5, "how many target lengths are tried; 1 is the most probable one", 1)
-
-    def __post_init__(self) -> None:
-        check(self)
+    iterations: int = option(10, "T, the number of iterations", 1)
 
 
-class CMLM(System):
+class CMLMForTranslation(NATForTranslation):
+    """The model, whose decoder reads tokens and `<mask>`s."""
+
+
+class CMLM(NATSystem):
     """The conditional masked language model."""
 
     name: ClassVar[str] = "cmlm"
+    printed: ClassVar[str] = "CMLM"
     Settings: ClassVar[type] = CMLMSettings
     Decoding: ClassVar[type] = CMLMDecoding
+    Model: ClassVar[type] = CMLMForTranslation
     settings: CMLMSettings
-
-    def build(self) -> CMLMForTranslation:
-        """A fresh model with random weights (float32)."""
-        tokenizer = self.tokenizer
-        config = CMLMConfig(**self.settings.configuration(tokenizer), mask_token_id=tokenizer.mask_token_id)
-        return CMLMForTranslation(config)
-
-    def load(self, folder: str | Path) -> CMLMForTranslation:
-        """A trained model from a transformers folder.
-
-        Raises UserError naming the first setting (or the vocabulary) in which the folder's model differs.
-        """
-        expected = self.settings.shape(len(self.tokenizer)) | {"scale_embedding": True}
-        return load_matching(CMLMForTranslation, folder, expected, "CMLM")
 
     def validation_decoding(self) -> CMLMDecoding:
         """Four iterations on the most probable length: a fraction of the time."""
         return CMLMDecoding(iterations=4, length_beam=1)
 
-    def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
-        """Leaves out the pairs that have more subwords, on the source side with specials, than there are positions."""
-        return {
-            "source too long": source_lengths + 2 > self.settings.max_positions,
-            "target too long": target_lengths > self.settings.max_positions,
-        }
+    def iterations_label(self, decoding: CMLMDecoding) -> str:
+        return str(decoding.iterations)
 
     def loss(
         self, model: CMLMForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
@@ -94,43 +71,27 @@ class CMLM(System):
         """
         lengths = batch.target_lengths
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
+        source_mask = inside(source_lengths)
         masked = uniform_mask(lengths, generator)  # (B, J)
         shown = batch.target.masked_fill(masked, self.tokenizer.mask_token_id)
-        hidden, length_logits = model(source, inside(source_lengths), shown, inside(lengths))
+        encoded = model.encode(source, source_mask)
+        hidden = model.decode(model.embed(shown), inside(lengths), encoded, source_mask)
+        length_logits = model.length_head(encoded, source_mask)
         tokens = batch.target[masked]  # (N,): no logits for what is shown
 
-        log_probs = model.logits(hidden[masked]).float().log_softmax(dim=-1)
-        nll = F.nll_loss(log_probs, tokens)
-        length_nll = F.cross_entropy(length_logits.float(), lengths - 1)
-        smoothing = self.settings.label_smoothing
-        words = (1 - smoothing) * nll - smoothing * log_probs.mean()
+        words, nll = smoothed_cross_entropy(model.logits(hidden[masked]), tokens, self.settings.label_smoothing)
+        length_nll = model.length_head.loss(length_logits, lengths, batch.source_lengths)
         loss = words + self.settings.length_weight * length_nll * len(lengths) / len(tokens)
         return loss, {"nll": nll.item(), "length_nll": length_nll.item()}
 
-    def translate(
-        self, model: CMLMForTranslation, sources: Sequence[Sequence[int]], decoding: CMLMDecoding
+    def decode(
+        self, model: CMLMForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: CMLMDecoding
     ) -> list[list[int]]:
-        """Mask-predict with a length beam. A source longer than the positions is cut, with a warning."""
-        if not sources:
-            return []
-        model.eval()
-        rows = [torch.tensor(source, dtype=torch.long) for source in cut(sources, self.settings.max_positions - 2)]
-        source, lengths = self.with_specials(
-            pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
+        """Mask-predict with a length beam: the candidate with the highest mean log-probability wins."""
+        source_mask = inside(lengths)
+        encoded = model.encode(source, source_mask)
+        beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
+        tokens, log_probability = mask_predict(
+            model, encoded, source_mask, beam, iterations=decoding.iterations, forbidden=self.never_targets
         )
-        tokenizer = self.tokenizer
-        targets, lengths = mask_predict(
-            model,
-            source.to(model.device),
-            inside(lengths).to(model.device),
-            iterations=decoding.iterations,
-            length_beam=decoding.length_beam,
-            # No training target holds them.
-            forbidden=[
-                tokenizer.bos_token_id,
-                tokenizer.eos_token_id,
-                tokenizer.pad_token_id,
-                tokenizer.mask_token_id,
-            ],
-        )
-        return [row[:length] for row, length in zip(targets.tolist(), lengths.tolist(), strict=True)]
+        return beam.best(tokens, log_probability)

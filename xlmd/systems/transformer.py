@@ -11,13 +11,13 @@ from typing import ClassVar
 
 import torch
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.nat.encoder_decoder import EncoderDecoderSettings, load_matching
+from xlmd.nat.settings import EncoderDecoderSettings, load_matching
 from xlmd.options import check, option
-from xlmd.systems.base import System, cut
+from xlmd.systems.base import System
+from xlmd.tensors import inside
 
 # Finite, so that averaged checkpoints stay finite too; far enough that the softmax of such a token is exactly zero.
 _NEVER = -1e4
@@ -59,6 +59,7 @@ class Transformer(System):
     """The autoregressive Transformer."""
 
     name: ClassVar[str] = "transformer"
+    printed: ClassVar[str] = "Transformer"
     Settings: ClassVar[type] = TransformerSettings
     Decoding: ClassVar[type] = TransformerDecoding
     settings: TransformerSettings
@@ -80,6 +81,9 @@ class Transformer(System):
         expected = self.settings.shape(len(self.tokenizer))
         return load_matching(MarianMTModel, folder, expected, "Transformer (marian)")
 
+    def size(self, model: MarianMTModel) -> str:
+        return self.settings.layers
+
     def validation_decoding(self) -> TransformerDecoding:
         """Greedy search: it ranks checkpoints as beam search does, at a fraction of the time."""
         return TransformerDecoding(beam=1)
@@ -99,12 +103,12 @@ class Transformer(System):
         The smoothing spreads over all tokens that can be targets. Figures: `nll`, the same mean without smoothing.
         """
         pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
-        source, source_mask = _append(batch.source, batch.source_lengths, end, pad)  # (B, I+1)
+        source, source_lengths = self.with_specials(batch.source, batch.source_lengths)  # (B, I+1)
         target, target_mask = _append(batch.target, batch.target_lengths, end, pad)  # (B, J+1)
         start = F.pad(target[:, :-1], (1, 0), value=pad)
         # Targets are padded on the right, where the causal mask already hides them: no mask of their own.
         hidden = model.model(
-            input_ids=source, attention_mask=source_mask, decoder_input_ids=start, use_cache=False
+            input_ids=source, attention_mask=inside(source_lengths), decoder_input_ids=start, use_cache=False
         ).last_hidden_state
         hidden, target = hidden[target_mask], target[target_mask]  # (N, d), (N,): no logits for padding
 
@@ -119,27 +123,26 @@ class Transformer(System):
             loss = nll + self.settings.label_smoothing * (hidden * (F.embedding(target, weight) - mean)).sum(1).mean()
         return loss, {"nll": nll.item()}
 
-    @torch.inference_mode()
-    def translate(
-        self, model: MarianMTModel, sources: Sequence[Sequence[int]], decoding: TransformerDecoding
+    def iterations_label(self, decoding: TransformerDecoding) -> str:
+        return "N"
+
+    def longest_source(self, model: MarianMTModel) -> int:
+        return model.config.max_position_embeddings - 1
+
+    def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`x </s>` of every sentence: (B, longest + 1), and its lengths (B,)."""
+        ids, _ = _append(source, lengths, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        return ids, lengths + 1
+
+    def decode(
+        self, model: MarianMTModel, source: torch.Tensor, lengths: torch.Tensor, decoding: TransformerDecoding
     ) -> list[list[int]]:
-        """Beam search of transformers with a key-value cache; greedy search where the beam is 1.
-
-        A source longer than the positions is cut, with a warning.
-        """
-        if not sources:
-            return []
-        model.eval()
+        """Beam search of transformers with a key-value cache; greedy search where the beam is 1."""
         positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
-        sources = cut(sources, positions - 1)
-        rows = [torch.tensor([*source, end]) for source in sources]
-        ids = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(model.device)
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(model.device)
-
-        limits = [decoding.length_limit(len(source), positions) for source in sources]
+        limits = [decoding.length_limit(length - 1, positions) for length in lengths.tolist()]
         generated = model.generate(
-            ids,
-            attention_mask=mask,
+            source,
+            attention_mask=inside(lengths).long(),
             generation_config=self._generation(decoding, max_new_tokens=min(max(limits) + 1, positions)),
             logits_processor=[_LengthLimit(limits, decoding.beam, end, model.device)],
         )
@@ -184,10 +187,10 @@ class _LengthLimit(LogitsProcessor):
 
 
 def _append(ids: torch.Tensor, lengths: torch.Tensor, end: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Padded ids (B, L) with `end` after each sentence, (B, L+1), and the mask of what is not padding."""
-    places = torch.arange(ids.shape[1] + 1, device=ids.device)
-    ids = F.pad(ids, (0, 1), value=pad).masked_fill(places == lengths[:, None], end)
-    return ids, places <= lengths[:, None]
+    """Padded ids (B, L) with `end` after each sentence and then `pad`, (B, L+1), and what is not padding."""
+    places, lengths = torch.arange(ids.shape[1] + 1, device=ids.device), lengths[:, None]
+    ids = F.pad(ids, (0, 1)).masked_fill(places > lengths, pad).masked_fill(places == lengths, end)
+    return ids, places <= lengths
 
 
 def _bare(ids: list[int], end: int) -> list[int]:

@@ -1,20 +1,29 @@
 """XLM-D as a system: the decorated model, Algorithm 1 and iterative refinement behind the common interface."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
+from xlmd.method import blank
 from xlmd.method.algorithm1 import algorithm1, ctc_objective
-from xlmd.method.decoding import collapse, iterative_refinement
+from xlmd.method.decoding import Engine, XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
+from xlmd.method.depth import paper_depth
 from xlmd.method.model import XLMDForTranslation, decorate, read_base
 from xlmd.options import check, option
-from xlmd.systems.base import System, cut
+from xlmd.systems.base import System
+from xlmd.weights import load_pretrained
+
+# Below this share of blanks among decoded positions, or as far above the rest, a trained model is not a usual one.
+_FEW_BLANKS = 0.02
+
+# What `choose` tries for blank_penalty; of equally good ones it takes the first.
+_PENALTIES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclass
@@ -28,10 +37,17 @@ class XLMDSettings:
     add_and_scale: bool = option(True, "False: latent transform only, a single-step model ('LT only', Table 2)")
     gamma: float = option(0.5, "scale of the sum in Eq. 4")
     initial_sigma: float = option(1.0, "initial σ of the latent transform")
+    normalise_tokens: bool = option(False, "e and p through the embedding LayerNorm before Eq. 4 where M > 0")
     normalise_sum: bool = option(True, "embedding LayerNorm after Eq. 4 where M > 0")
     position_before_transform: bool = option(False, "h⁰ carries its position embedding where M = 0")
     dropout: float | None = option(None, "dropout rate; the MLM's own if not given")
     blank: str = option("<s>", "the token that serves as the CTC blank")
+    calibrate_blank: bool = option(
+        True, "set the blank's output bias before the first update (False: as the pre-trained model has it)"
+    )
+    blank_probability: float | None = option(
+        None, "mean probability that the blank is given then, in the all-<mask> pass; 1 − J/T of the pairs if not given"
+    )
     mask_block: int = option(8, "B, positions a block of the training mask (§2.3)", 1)
     mask_count_per: Literal["sentence", "block"] = option(
         "sentence", "whether k ~ U{1..B} is drawn a sentence or a block"
@@ -50,24 +66,14 @@ class XLMDSettings:
 
     def __post_init__(self) -> None:
         check(self)
-
-
-@dataclass
-class XLMDDecoding:
-    """Options of iterative refinement (§2.3)."""
-
-    iterations: int = option(4, "T, the number of iterations", 1)
-    strategy: Literal["dynamic", "static"] = option("dynamic", "block size: the number of iterations, or static_block")
-    static_block: int = option(8, "positions a block of the static strategy (Table 9)", 1)
-    committed: Literal["keep", "repredict", "remask"] = option("keep", "what becomes of positions once settled")
-
-    def __post_init__(self) -> None:
-        check(self)
+        if self.blank_probability is not None and not 0 < self.blank_probability < 1:
+            raise UserError(f"blank_probability = {self.blank_probability}: must lie between 0 and 1")
 
 
 class XLMD(System):
     name: ClassVar[str] = "xlmd"
-    pretrained: ClassVar[tuple[str, ...]] = ("mlm",)
+    printed: ClassVar[str] = "XLM-D"
+    pretrained: ClassVar[dict[str, str]] = {"mlm": "mlm"}
     Settings: ClassVar[type] = XLMDSettings
     Decoding: ClassVar[type] = XLMDDecoding
 
@@ -76,8 +82,6 @@ class XLMD(System):
         self.blank = tokenizer.convert_tokens_to_ids(settings.blank)
         if self.blank is None or (self.blank == tokenizer.unk_token_id and settings.blank != tokenizer.unk_token):
             raise UserError(f"blank = {settings.blank!r} is not a token of the tokenizer")
-        specials = {tokenizer.pad_token_id, tokenizer.mask_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}
-        self.forbidden = sorted(specials - {self.blank})
 
     def build(self) -> XLMDForTranslation:
         settings = self.settings
@@ -91,6 +95,7 @@ class XLMD(System):
             add_and_scale=settings.add_and_scale,
             gamma=settings.gamma,
             initial_sigma=settings.initial_sigma,
+            normalise_tokens=settings.normalise_tokens,
             normalise_sum=settings.normalise_sum,
             position_before_transform=settings.position_before_transform,
             blank_token_id=self.blank,
@@ -102,20 +107,34 @@ class XLMD(System):
             )
         return model
 
-    def load(self, folder: str | Path) -> XLMDForTranslation:
-        try:
-            model, report = XLMDForTranslation.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"cannot load an XLM-D model from {folder}: {error}") from error
-        wrong = sorted(report["missing_keys"]) + [key for key, *_ in report["mismatched_keys"]]
-        if wrong:
-            raise UserError(f"{folder} does not hold this model; missing or of another shape: {wrong[:5]}")
-        return model
+    def prepare(self, model: XLMDForTranslation, batches: Sequence[ParallelBatch]) -> dict:
+        if not self.settings.calibrate_blank:
+            return {}
+        sources = [self.with_specials(batch.source, batch.source_lengths) for batch in batches]
+        probability = self.settings.blank_probability
+        if probability is None:
+            tokens = sum(int(batch.target_lengths.sum()) for batch in batches)
+            positions = sum(int(upsampled_lengths(lengths, self.settings.s).sum()) for _, lengths in sources)
+            probability = 1 - tokens / positions
+        return {"blank": blank.set_blank_probability(model, sources, probability)}
 
-    def describe(self, model: XLMDForTranslation) -> dict:
-        return asdict(self.settings) | {"layers": model.config.num_hidden_layers}
+    def load(self, folder: str | Path) -> XLMDForTranslation:
+        return load_pretrained(XLMDForTranslation, folder)
+
+    def describe(self, model: XLMDForTranslation) -> dict[str, Any]:
+        described = super().describe(model)
+        described["settings"] |= {"layers": model.config.num_hidden_layers}
+        return described
+
+    def label(self, model: XLMDForTranslation) -> str:
+        """The name with M as of the paper's 12 layers; LT only stands at M = 0 if nothing is said."""
+        depth = f" (M={paper_depth(self.settings.M, model.config.num_hidden_layers)})"
+        if self.settings.add_and_scale:
+            return self.printed + depth
+        return f"{self.printed} with LT only" + (depth if self.settings.M else "")
+
+    def size(self, model: XLMDForTranslation) -> str:
+        return f"M={self.settings.M} of {model.config.num_hidden_layers} layers"
 
     def usable(self, source_lengths: torch.Tensor, target_lengths: torch.Tensor, repeats: torch.Tensor) -> dict:
         longest = read_base(self.settings.mlm).max_position_embeddings - self.tokenizer.pad_token_id - 1
@@ -134,10 +153,11 @@ class XLMD(System):
         source, lengths = self.with_specials(batch.source, batch.source_lengths)
         pair = (source, lengths, batch.target, batch.target_lengths)
         common = {"reduction": settings.reduction, "zero_infinity": settings.zero_infinity}
+        figures = {"sigma": float(model.latent_transform.sigma.detach())}
         if not settings.add_and_scale or progress < settings.all_mask_fraction:
             loss = ctc_objective(model, *pair, **common)
         else:
-            loss = algorithm1(
+            loss, alignment = algorithm1(
                 model,
                 *pair,
                 block=settings.mask_block,
@@ -149,26 +169,42 @@ class XLMD(System):
                 score_observed=settings.score_observed,
                 **common,
             )
-        return loss, {"sigma": float(model.latent_transform.sigma.detach())}
+            shares = blank.alignment_shares(alignment, upsampled_lengths(lengths, settings.s), self.blank)
+            figures |= {f"viterbi_{kind}": share for kind, share in shares.items()}
+        return loss, figures
 
-    def translate(
-        self, model: XLMDForTranslation, sources: Sequence[Sequence[int]], decoding: XLMDDecoding
+    def examine(self, model: XLMDForTranslation, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+        """The shares of blanks and of repeats in the alignments that the default decoding ends with."""
+        alignment, lengths = self._align(model, *self.batch(model, sources), self.validation_decoding())
+        shares = blank.alignment_shares(alignment, lengths, self.blank)
+        return {f"decoded_{kind}": share for kind, share in shares.items()}
+
+    def warnings(self, figures: dict[str, float]) -> list[str]:
+        share = figures["decoded_blank"]
+        where = f"{100 * share:.1f}% of the decoded positions are blank"
+        if share < _FEW_BLANKS:
+            return [f"{where}: the model has not learnt to use the blank (docs/readings.md, row 35)"]
+        if share > 1 - _FEW_BLANKS:
+            return [f"{where}: the translations are all but empty"]
+        return []
+
+    def choose(self, model: XLMDForTranslation, bleu: Callable[[XLMDDecoding], float]) -> dict[str, float]:
+        """blank_penalty: the best of a few for a single iteration, the cheapest; docs/embedded-scale.md says why."""
+        return {"blank_penalty": max(_PENALTIES, key=lambda p: bleu(XLMDDecoding(iterations=1, blank_penalty=p)))}
+
+    def iterations_label(self, decoding: XLMDDecoding) -> str:
+        return str(decoding.iterations if self.settings.add_and_scale else 1)
+
+    def longest_source(self, model: Engine) -> int:
+        return model.config.longest_source - 2
+
+    def decode(
+        self, model: Engine, source: torch.Tensor, lengths: torch.Tensor, decoding: XLMDDecoding
     ) -> list[list[int]]:
-        device = model.latent_transform.sigma.device
-        sources = cut(sources, int(model.longest_alignment / self.settings.s) - 2)
-        lengths = torch.tensor([len(source) for source in sources])
-        padded = torch.full((len(sources), int(lengths.max())), self.tokenizer.pad_token_id)
-        for row, source in zip(padded, sources, strict=True):
-            row[: len(source)] = torch.as_tensor(source)
-        source, lengths = self.with_specials(padded, lengths)
-        alignment, lengths = iterative_refinement(
-            model,
-            source.to(device),
-            lengths.to(device),
-            iterations=decoding.iterations if self.settings.add_and_scale else 1,
-            strategy=decoding.strategy,
-            static_block=decoding.static_block,
-            committed=decoding.committed,
-            forbidden=self.forbidden,
-        )
-        return collapse(alignment, lengths, self.blank)
+        return collapse(*self._align(model, source, lengths, decoding), self.blank)
+
+    def _align(
+        self, model: Engine, source: torch.Tensor, lengths: torch.Tensor, decoding: XLMDDecoding
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The final alignments of a batch, (B, T) int64, and their lengths (B,)."""
+        return iterative_refinement(model, source, lengths, decoding)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from xlmd.errors import UserError
 from xlmd.files import atomic_folder, atomic_write
+from xlmd.weights import read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Checkpoints:
         # weights_only: a checkpoint can hold numbers, not code.
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            weights = load_file(latest / "model.safetensors")
+            weights = read_weights(latest / "model.safetensors")
         except Exception as error:
             raise UserError(
                 f"{path} is not a readable checkpoint ({error}); delete its folder to start anew"
@@ -132,10 +133,10 @@ def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def average_weights(paths: list[Path]) -> dict[str, torch.Tensor]:
-    """The mean of several checkpoints' weights, computed in float64."""
+    """The mean of several checkpoints' weights, computed in float64. Raises UserError naming one that is damaged."""
     total: dict[str, torch.Tensor] = {}
     for path in paths:
-        for name, tensor in load_file(path).items():
+        for name, tensor in read_weights(path).items():
             total[name] = total.get(name, 0) + tensor.double()
     return {name: (tensor / len(paths)).float() for name, tensor in total.items()}
 

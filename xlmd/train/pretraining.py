@@ -16,8 +16,10 @@ from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
 from xlmd.options import option
-from xlmd.record import finish, start_record
-from xlmd.train.loop import TrainerSettings, fit, gpu_name, make_accelerator
+from xlmd.train.recipe import train_task
+from xlmd.train.settings import TrainerSettings
+
+_VALIDATION_BATCHES = 8
 
 
 @dataclass
@@ -39,7 +41,7 @@ class MaskedLMSettings:
 
 
 def masked_lm_loss(
-    model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator
+    model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator | None
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Eq. 1: cross entropy at the masked positions, whose logits alone are computed."""
     hidden = model.roberta(
@@ -58,53 +60,76 @@ def pretrain(
     """Pre-train a masked language model and write its run folder: model/, curves.csv, run.json.
 
     texts: {language: encoded text without suffix}, line-parallel in all languages. code: version of the code; a
-    checkpoint of another one is not continued.
+    checkpoint of another one is not continued. Raises UserError on settings or files that do not fit.
     """
-    folder = Path(out)
-    tok = load_tokenizer(tokenizer)
-    encoded = {language: EncodedText(prefix) for language, prefix in texts.items()}
-    counts = {language: len(text) for language, text in encoded.items()}
-    if len(set(counts.values())) != 1:
-        raise UserError(f"the pre-training texts are not line-parallel: {counts}")
-    lines = next(iter(counts.values()))
-    if lines <= settings.held_out:
-        raise UserError(f"{lines} lines of pre-training text are too few to keep {settings.held_out} for validation")
-    accelerator = make_accelerator(trainer)
-    record = start_record(
-        {"settings": asdict(settings), "trainer": asdict(trainer), "tokenizer": tokenizer},
-        [
+    train_task(_Pretraining(settings, trainer, tokenizer, texts), trainer, Path(out), code)
+
+
+class _Pretraining:
+    """A masked language model and its texts, of which the first lines are held out, as a `Task`."""
+
+    best_by = "dev_accuracy"
+    description = "masked language model"
+    loss = staticmethod(masked_lm_loss)
+
+    def __init__(
+        self, settings: MaskedLMSettings, trainer: TrainerSettings, tokenizer: str, texts: dict[str, str]
+    ) -> None:
+        self.settings, self.trainer = settings, trainer
+        self.tokenizer = load_tokenizer(tokenizer)
+        self.texts = {language: EncodedText(prefix) for language, prefix in texts.items()}
+        counts = {language: len(text) for language, text in self.texts.items()}
+        if len(set(counts.values())) != 1:
+            raise UserError(f"the pre-training texts are not line-parallel: {counts}")
+        self.lines = next(iter(counts.values()))
+        if self.lines <= settings.held_out:
+            raise UserError(
+                f"{self.lines} lines of pre-training text are too few to keep {settings.held_out} for validation"
+            )
+        self.recorded = {"settings": asdict(settings), "tokenizer": tokenizer}
+        self.inputs = [
             *(path for prefix in texts.values() for path in encoded_paths(prefix)),
             *([tokenizer] if Path(tokenizer).is_dir() else []),
-        ],
-        seed=trainer.seed,
-        threads=trainer.threads,
-        gpu=gpu_name(accelerator),
-    )
-    model = XLMRobertaForMaskedLM(
-        XLMRobertaConfig(
-            vocab_size=len(tok),
-            hidden_size=settings.d_model,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=settings.ffn,
-            hidden_dropout_prob=settings.dropout,
-            attention_probs_dropout_prob=settings.dropout,
-            max_position_embeddings=settings.max_positions + tok.pad_token_id + 1,
-            type_vocab_size=1,
-            layer_norm_eps=1e-5,
-            initializer_range=settings.initializer_range,
-            pad_token_id=tok.pad_token_id,
-            bos_token_id=tok.bos_token_id,
-            eos_token_id=tok.eos_token_id,
-        )
-    )
+        ]
 
-    def stream(first: int, last: int, **options: Any) -> MaskedLanguageModelStream:
+    def build(self) -> XLMRobertaForMaskedLM:
+        settings, tokenizer = self.settings, self.tokenizer
+        return XLMRobertaForMaskedLM(
+            XLMRobertaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=settings.d_model,
+                num_hidden_layers=settings.layers,
+                num_attention_heads=settings.heads,
+                intermediate_size=settings.ffn,
+                hidden_dropout_prob=settings.dropout,
+                attention_probs_dropout_prob=settings.dropout,
+                max_position_embeddings=settings.max_positions + tokenizer.pad_token_id + 1,
+                type_vocab_size=1,
+                layer_norm_eps=1e-5,
+                initializer_range=settings.initializer_range,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        )
+
+    def stream(self, rank: int) -> MaskedLanguageModelStream:
+        return self._batches(
+            self.settings.held_out,
+            self.lines,
+            curriculum=self.trainer.curriculum,
+            processes=self.trainer.processes,
+            rank=rank,
+        )
+
+    def _batches(self, first: int, last: int, **options: Any) -> MaskedLanguageModelStream:
+        """Batches of lines first..last−1."""
+        settings = self.settings
         return MaskedLanguageModelStream(
-            encoded,
-            tok,
-            max_tokens=trainer.max_tokens,
-            seed=trainer.seed,
+            self.texts,
+            self.tokenizer,
+            max_tokens=self.trainer.max_tokens,
+            seed=self.trainer.seed,
             masked=settings.masked,
             mask_share=settings.mask_share,
             random_share=settings.random_share,
@@ -115,30 +140,14 @@ def pretrain(
         )
 
     @torch.no_grad()
-    def validate(model: torch.nn.Module) -> dict[str, float]:
-        batches = iter(stream(0, settings.held_out))
-        results = [masked_lm_loss(model, next(batches).to(accelerator.device), 0.0, None) for _ in range(8)]
+    def validate(self, model: XLMRobertaForMaskedLM) -> dict[str, float]:
+        """Mean loss and accuracy of a few batches, always the same, of held-out lines."""
+        batches = iter(self._batches(0, self.settings.held_out))
+        results = [masked_lm_loss(model, next(batches).to(model.device), 0.0, None) for _ in range(_VALIDATION_BATCHES)]
         return {
             "dev_loss": sum(float(loss) for loss, _ in results) / len(results),
             "dev_accuracy": sum(figures["accuracy"] for _, figures in results) / len(results),
         }
 
-    fit(
-        model,
-        masked_lm_loss,
-        stream(
-            settings.held_out,
-            lines,
-            curriculum=trainer.curriculum,
-            processes=trainer.processes,
-            rank=accelerator.process_index,
-        ),
-        trainer,
-        folder,
-        accelerator=accelerator,
-        validate=validate,
-        best_by="dev_accuracy",
-        identity={"settings": asdict(settings), "inputs": record["inputs"], "code": code},
-        description="masked language model",
-        finish=lambda result: finish(record, folder / "run.json", result=result),
-    )
+    def facts(self, model: XLMRobertaForMaskedLM, stream: MaskedLanguageModelStream) -> dict[str, Any]:
+        return {}

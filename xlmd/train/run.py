@@ -8,19 +8,27 @@ from typing import Any
 import numpy as np
 import sacrebleu
 import torch
+from transformers import PreTrainedModel
 
-from xlmd.data.batching import BatchStream, ParallelText, length_sorted_batches
+from xlmd.data.batching import BatchStream, ParallelText
 from xlmd.data.encoded import EncodedText, decode_ids, encoded_paths
+from xlmd.data.preprocess import Tokenization
+from xlmd.data.romanian import Letters
 from xlmd.data.text import read_lines
-from xlmd.data.tokenizer import load_tokenizer
+from xlmd.data.tokenizer import copy_tokenizer, load_tokenizer
 from xlmd.errors import UserError
-from xlmd.files import read_json
-from xlmd.options import from_mapping, option, required
-from xlmd.record import finish, start_record
+from xlmd.options import option, required
 from xlmd.systems import System, find_system
-from xlmd.train.loop import TrainerSettings, fit, gpu_name, make_accelerator
+from xlmd.train.launch import is_first
+from xlmd.train.recipe import train_task
+from xlmd.train.settings import TrainerSettings
+from xlmd.translate.load import translate_all
 
 logger = logging.getLogger(__name__)
+
+
+# Sentences that a fresh model is fitted to before the first update, and that show how it decodes.
+_PREPARED, _EXAMINED, _TOGETHER = 256, 32, 32
 
 
 @dataclass
@@ -34,6 +42,8 @@ class TrainFiles:
     dev_source: str = required("encoded source side of the dev set")
     dev_reference: str = required("Moses-tokenised target side of the dev set, text")
     out: str = required("run folder to write")
+    tokenize: Tokenization = option("moses", "how the corpora were tokenised")
+    romanian: Letters = option("comma", "how the corpora spell Romanian")
     code: str = option("", "version of the code: a checkpoint of another version is not continued")
 
 
@@ -60,99 +70,102 @@ def usable_pairs(system: System, source: EncodedText, target: EncodedText) -> tu
     return np.flatnonzero(kept.numpy()), dropped
 
 
-def translate_all(
-    system: System,
-    model: torch.nn.Module,
-    sources: EncodedText,
-    decoding: Any,
-    max_tokens: int,
-    limit: int | None = None,
-) -> list[list[int]]:
-    """Translate sentences 0..limit−1 in batches of similar length; ids in the order of the file."""
-    count = min(len(sources), limit or len(sources))
-    translations: list[list[int]] = [[] for _ in range(count)]
-    for indices in length_sorted_batches(sources.lengths[:count], max_tokens):
-        batch = [sources[int(index)].tolist() for index in indices]
-        for index, translation in zip(indices, system.translate(model, batch, decoding), strict=True):
-            translations[int(index)] = translation
-    return translations
-
-
 def train(system_name: str, system_settings: Any, trainer: TrainerSettings, files: TrainFiles) -> None:
-    """Train one system and write its run folder: model/, curves.csv, run.json.
+    """Train one system and write its run folder: tokenizer/, model/, curves.csv, run.json.
 
-    run.json holds what a reader needs to repeat or audit the run: settings, data hashes, counts of pairs left out,
-    versions, times. Raises UserError on settings or files that do not fit.
+    run.json counts the pairs left out. Raises UserError on settings or files that do not fit.
     """
-    out = Path(files.out)
-    tokenizer = load_tokenizer(files.tokenizer)
-    system = find_system(system_name)(system_settings, tokenizer)
-    source, target, dev = (EncodedText(prefix) for prefix in (files.source, files.target, files.dev_source))
-    references = read_lines(files.dev_reference)
-    if len(references) != len(dev):
-        raise UserError(
-            f"{files.dev_reference} has {len(references)} lines but {files.dev_source} {len(dev)} sentences"
+    task, out = _Translation(system_name, system_settings, trainer, files), Path(files.out)
+    if is_first():
+        copy_tokenizer(files.tokenizer, out / "tokenizer")
+    train_task(task, trainer, out, files.code)
+
+
+class _Translation:
+    """A system, its training pairs and its dev set, as a `Task`."""
+
+    best_by = "bleu"
+
+    def __init__(self, name: str, settings: Any, trainer: TrainerSettings, files: TrainFiles) -> None:
+        self.name, self.settings, self.trainer, self.files = name, settings, trainer, files
+        self.tokenizer = load_tokenizer(files.tokenizer)
+        self.system = find_system(name)(settings, self.tokenizer)
+        self.loss = self.system.loss
+        self.source, self.target, self.dev = (
+            EncodedText(prefix) for prefix in (files.source, files.target, files.dev_source)
         )
-    kept, dropped = usable_pairs(system, source, target)
-    prefixes = files.source, files.target, files.dev_source
-    inputs = [*(path for prefix in prefixes for path in encoded_paths(prefix)), files.dev_reference]
-    named = [files.tokenizer, *(getattr(system_settings, name) for name in system.pretrained)]
-    inputs += [path for path in named if Path(path).is_dir()]  # a hub's name stands for itself
-    settings = {"system": system_name, "settings": asdict(system_settings), "trainer": asdict(trainer)}
-    accelerator = make_accelerator(trainer)
-    record = start_record(
-        settings | {"files": asdict(files)},
-        inputs,
-        seed=trainer.seed,
-        threads=trainer.threads,
-        gpu=gpu_name(accelerator),
-    )
-    model = system.build()
-    stream = BatchStream(
-        ParallelText(source, target, keep=kept),
-        max_tokens=trainer.max_tokens,
-        pad=tokenizer.pad_token_id,
-        seed=trainer.seed,
-        curriculum=trainer.curriculum,
-        processes=trainer.processes,
-        rank=accelerator.process_index,
-    )
-    longer = {f"longer than a batch of {trainer.max_tokens} tokens": stream.left_out}
-    decoding = system.validation_decoding()
-    sample = references[: trainer.validation_sentences]
+        references = read_lines(files.dev_reference)
+        if len(references) != len(self.dev):
+            raise UserError(
+                f"{files.dev_reference} has {len(references)} lines but {files.dev_source} {len(self.dev)} sentences"
+            )
+        self.references = references[: trainer.validation_sentences]
+        self.kept, self.dropped = usable_pairs(self.system, self.source, self.target)
+        self.pairs = ParallelText(self.source, self.target, keep=self.kept)
+        self.examined = [self.dev[index].tolist() for index in range(min(_EXAMINED, len(self.references)))]
+        self.prepared: dict[str, Any] = {}
+        self.recorded = {"system": name, "settings": asdict(settings), "files": asdict(files)}
+        self.inputs = self._inputs()
+        out = Path(files.out)
+        self.description = f"{name} {out.parent.name}/{out.name}"
 
-    def validate(model: torch.nn.Module) -> dict[str, float]:
-        ids = translate_all(system, model, dev, decoding, trainer.max_tokens, len(sample))
-        hypotheses = [decode_ids(tokenizer, sentence) for sentence in ids]
-        return {"bleu": sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score}
+    def _inputs(self) -> list[str | Path]:
+        files = self.files
+        prefixes = files.source, files.target, files.dev_source
+        named = [files.tokenizer, *(getattr(self.settings, name) for name in self.system.pretrained)]
+        return [
+            *(path for prefix in prefixes for path in encoded_paths(prefix)),
+            files.dev_reference,
+            *(path for path in named if Path(path).is_dir()),  # a hub's name stands for itself
+        ]
 
-    def finished(result: dict[str, Any]) -> None:
-        finish(
-            record,
-            out / "run.json",
-            description={"system": system_name, "direction": files.direction, "settings": system.describe(model)},
-            data={"pairs": len(source), "used": len(kept) - stream.left_out, "left_out": dropped | longer},
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            result=result,
+    def build(self) -> PreTrainedModel:
+        """A run that is continued prepares its model as it did before, and then reads the checkpoint's weights."""
+        model = self.system.build()
+        drawn = np.random.default_rng(self.trainer.seed).permutation(self.kept)[:_PREPARED]
+        batches = [
+            self.pairs.collate(drawn[start : start + _TOGETHER], self.tokenizer.pad_token_id)
+            for start in range(0, len(drawn), _TOGETHER)
+        ]
+        self.prepared = self.system.prepare(model, batches)
+        return model
+
+    def stream(self, rank: int) -> BatchStream:
+        return BatchStream(
+            self.pairs,
+            max_tokens=self.trainer.max_tokens,
+            pad=self.tokenizer.pad_token_id,
+            seed=self.trainer.seed,
+            curriculum=self.trainer.curriculum,
+            processes=self.trainer.processes,
+            rank=rank,
         )
 
-    fit(
-        model,
-        system.loss,
-        stream,
-        trainer,
-        out,
-        accelerator=accelerator,
-        validate=validate,
-        identity={"settings": asdict(system_settings), "inputs": record["inputs"], "code": files.code},
-        description=f"{system_name} {out.parent.name}/{out.name}",
-        finish=finished,
-    )
+    def validate(self, model: PreTrainedModel) -> dict[str, float]:
+        bleu = self._bleu(model, self.system.validation_decoding())
+        return {"bleu": bleu} | self.system.examine(model, self.examined)
 
+    def _bleu(self, model: PreTrainedModel, decoding: Any) -> float:
+        """Dev BLEU."""
+        sample = self.references
+        ids = translate_all(self.system, model, self.dev, decoding, self.trainer.max_tokens, len(sample))
+        hypotheses = [decode_ids(self.tokenizer, sentence) for sentence in ids]
+        return sacrebleu.corpus_bleu(hypotheses, [sample], tokenize="none", force=True).score
 
-def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:
-    """The system and the trained model of a run folder, ready to translate."""
-    settings = read_json(Path(folder) / "run.json")["settings"]
-    cls = find_system(settings["system"])
-    system = cls(from_mapping(cls.Settings, settings["settings"]), load_tokenizer(tokenizer))
-    return system, system.load(Path(folder) / "model").to(device).eval()
+    def facts(self, model: PreTrainedModel, stream: BatchStream) -> dict[str, Any]:
+        longer = {f"longer than a batch of {self.trainer.max_tokens} tokens": stream.left_out}
+        figures = self.system.examine(model, self.examined)
+        for warning in self.system.warnings(figures):
+            logger.warning("%s: %s", self.files.out, warning)
+        return {
+            "description": {"direction": self.files.direction} | self.system.describe(model),
+            "data": {
+                "pairs": len(self.source),
+                "used": len(self.kept) - stream.left_out,
+                "left_out": self.dropped | longer,
+            },
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "prepared": self.prepared,
+            "examined": figures,
+            "chosen": self.system.choose(model, lambda decoding: self._bleu(model, decoding)),
+        }

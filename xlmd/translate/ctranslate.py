@@ -31,8 +31,9 @@ def convert(model_folder: str | Path, folder: str | Path) -> Path:
 class Translator:
     """Beam search with CTranslate2 on bare subword ids; greedy search where the beam is 1.
 
-    model_folder: a transformers folder, converted on the fly. inter_threads: batches at once; intra_threads: cores a
-    batch; batch_tokens: the most source tokens, padding included, in one.
+    model_folder: a transformers folder, converted on the fly. device: "auto", "cpu", "cuda" or "cuda:1".
+    inter_threads: batches at once; intra_threads: cores per batch; batch_tokens: the most source tokens, padding
+    included, in one.
     """
 
     def __init__(
@@ -50,13 +51,17 @@ class Translator:
         self.max_positions = config["max_position_embeddings"]
         self.end = str(config["eos_token_id"])
         self.batch_tokens = batch_tokens
+        kind, _, number = device.partition(":")
         with TemporaryDirectory() as folder:
             self.engine = ctranslate2.Translator(
                 str(convert(model_folder, folder)),
-                device=device,
+                device=kind,
+                device_index=int(number or 0),
                 inter_threads=inter_threads,
                 intra_threads=intra_threads,
             )
+
+    iterations_label = "N"
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate bare subword ids to bare subword ids, in the order given; cuts sources too long, with a warning."""

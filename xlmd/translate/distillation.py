@@ -23,7 +23,7 @@ from xlmd.translate.ctranslate import Translator
 logger = logging.getLogger(__name__)
 
 
-def distil(
+def distill(
     model_folder: str | Path,
     source: str | Path,
     out: str | Path,
@@ -120,7 +120,7 @@ def _decode(
     if missing:
         translator = Translator(model_folder, decoding, device=device, inter_threads=threads)
         done = len(source) - sum(min(size, len(source) - first) for first in missing)
-        with progress(total=len(source), initial=done, desc="distil", unit=" sentences") as bar:
+        with progress(total=len(source), initial=done, desc="distill", unit=" sentences") as bar:
             for first in missing:
                 sentences = [source[index].tolist() for index in range(first, min(first + size, len(source)))]
                 translations = translator.translate(sentences)

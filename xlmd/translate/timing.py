@@ -32,14 +32,14 @@ def measure(
     A run goes through the translators in turn, so that what slows the machine for a while slows all of them.
     warmup: untimed translations of each first (the sentences in turn). synchronize: waits for the device, for instance
     `torch.cuda.synchronize`; called before the clock is read. batch_sizes: further batch sizes, timed once through
-    the set and given as sentences a second. texts, encode, decode: the sentences as text and the two halves of
+    the set and given as sentences per second. texts, encode, decode: the sentences as text and the two halves of
     tokenisation; if given they are timed too.
 
-    Times are in milliseconds a sentence. `translation` holds statistics over sentences of the mean over runs (`mean`,
+    Times are in milliseconds per sentence. `translation` holds statistics over sentences of the mean over runs (`mean`,
     `median`, `p95`), the mean of each run (`run_means`) and their standard deviation (`spread`, null for one run).
     `tokenisation` and `text_to_text` are the same for encoding plus decoding alone and for all three steps, or null.
-    `throughput` maps a batch size to sentences a second. Raises ValueError for no sentences, runs or batch sizes below
-    1, or only some of texts, encode and decode.
+    `throughput` maps a batch size to sentences per second. Raises ValueError for no sentences, runs or batch sizes
+    below 1, or only some of texts, encode and decode.
     """
     _check(sources, warmup, runs, batch_sizes, texts, encode, decode)
     synchronize = synchronize or (lambda: None)

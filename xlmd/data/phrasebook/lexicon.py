@@ -1,9 +1,11 @@
 """Lexicons: what each concept of the phrasebook is called in a language, in one or two registers."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from xlmd.data.text import composed
 from xlmd.errors import UserError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -12,7 +14,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # no visible reason, and distillation would leave the student all of the ambiguity that it is there to remove.
 SECOND_REGISTER = 0.3
 
-Variant = dict[str, str | bool]
+Variant = dict[str, Any]  # a string; true and false only where the grammar knows the field as one of these
 Lexicon = dict[str, dict[str, tuple[Variant, ...]]]
 
 
@@ -41,7 +43,7 @@ def compose(path: Path) -> yaml.Node:
     """The YAML nodes of a file, which know their lines. Raises UserError naming the file (and line)."""
     try:
         with open(path, encoding="utf-8") as handle:
-            root = yaml.compose(handle, _LOADER)
+            root = yaml.compose(composed(handle.read()), _LOADER)
     except OSError as cause:
         raise UserError(f"cannot read {path}: {cause.strerror or cause}") from cause
     except UnicodeDecodeError as cause:

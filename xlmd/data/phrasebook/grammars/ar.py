@@ -335,7 +335,7 @@ class _Sentence:
         return _join(numeral, name, adjective, relative)
 
     def adjective(self, concept: str, agreement: str, case: str, definite: bool) -> str:
-        adjective, (gender, number) = self.word("adjectives", concept), agreement
+        adjective, gender, number = self.word("adjectives", concept), agreement[0], agreement[1]
         if gender == "m":
             word = adjective["plural" if number == "p" else "masculine"]
             return _inflected(word, number, case, definite, bool(adjective.get("defective")))

@@ -52,7 +52,8 @@ class _Predicate:
         """Of a verb: what stands before ない, what stands before ます, and the te-form."""
         root = self.text[:-1]
         if self.kind == "godan":
-            return tuple(root + ending for ending in _GODAN[self.text[-1]])
+            nai, masu, te = _GODAN[self.text[-1]]
+            return root + nai, root + masu, root + te
         if self.kind in ("suru", "su"):
             root = self.text.removesuffix("する")
             return root + ("し" if self.kind == "suru" else "さ"), root + "し", root + "して"
@@ -305,7 +306,9 @@ class _Sentence:
     # Predicates
 
     def verb(self, clause: Clause) -> Variant:
-        return self.entry("verbs", clause.verb, clause.object and clause.object.noun) if clause.verb != "be" else {}
+        if clause.verb == "be":
+            return {}
+        return self.entry("verbs", clause.verb, clause.object.noun if clause.object else None)
 
     def predicate(self, clause: Clause, conjunction: str = "", passive: bool = False) -> _Predicate:
         """The verb, as 〜ている where it says what lasts, or the predicate adjective."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xlmd.data.phrasebook.lexicon import SECOND_REGISTER, Lexicon, Variant
 from xlmd.data.phrasebook.meaning import FUTURE, PAST, Clause, Entity, Meaning
 
-FIELDS = {"nouns": ("form", "counter")}
+FIELDS: dict[str, tuple[str, ...]] = {"nouns": ("form", "counter")}
 FIELDS |= dict.fromkeys(("places", "verbs", "adjectives", "manners", "times", "numerals"), ("form",))
 
 FORMAL, COLLOQUIAL = 0, 1

@@ -1,6 +1,7 @@
 """Romanian: suffixed articles, agreeing adjectives, the object marker `pe` with clitic doubling, dropped pronouns."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xlmd.data.phrasebook.lexicon import SECOND_REGISTER, Lexicon, Variant
@@ -178,7 +179,7 @@ class _Sentence:
         return _join(front, self.phrase(clause.object, leading=True), happens, self.manner(clause), *rest)
 
     def predicate(
-        self, clause: Clause, subject: _Noun, mood: str = _INDICATIVE, settings: list[str | None] | None = None
+        self, clause: Clause, subject: _Noun, mood: str = _INDICATIVE, settings: Sequence[str | None] | None = None
     ) -> str:
         """Everything but the subject; settings: time and place, if they are not the clause's own."""
         if settings is None:

@@ -1,0 +1,55 @@
+"""Small models and sentences for the tests of systems with an encoder and a decoder of their own."""
+
+from types import SimpleNamespace
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from xlmd.data.batching import ParallelBatch
+
+VOCABULARY = 40
+BOS, PAD, END, MASK = 0, 1, 2, VOCABULARY - 1
+SPECIALS = [BOS, END, PAD, MASK]
+SMALL = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 32, "ffn": 64, "heads": 2, "max_positions": 32}
+
+
+class Tokenizer(SimpleNamespace):
+    def __len__(self):
+        return VOCABULARY
+
+
+def small(system, **settings):
+    """A system of small models without dropout."""
+    tokenizer = Tokenizer(bos_token_id=BOS, pad_token_id=PAD, eos_token_id=END, unk_token_id=3, mask_token_id=MASK)
+    return system(system.Settings(**(SMALL | {"dropout": 0.0} | settings)), tokenizer)
+
+
+def sentences(count, seed=0, longest=8):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
+    return [torch.randint(4, MASK, (length,), generator=generator).tolist() for length in lengths]
+
+
+def pad(rows):
+    return pad_sequence([torch.tensor(row) for row in rows], True, PAD), torch.tensor([len(row) for row in rows])
+
+
+def batch(sources, targets):
+    return ParallelBatch(*pad(sources), *pad(targets), torch.arange(len(sources)))
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def train(system, model, batches, lr=3e-3):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98))
+    generator, total = seeded(), len(batches)
+    model.train()
+    for step, pairs in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = lr * min(1, (step + 1) / 50)
+        loss, _ = system.loss(model, pairs, step / total, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()

@@ -1,0 +1,86 @@
+"""What jobs of the workflow read, and what they make together, where that takes more than a path."""
+
+from typing import Any
+
+from xlmd.data.sources import has_language, located, sources_of
+from xlmd.experiment.layout import Layout
+from xlmd.experiment.names import parse_run
+from xlmd.experiment.tables import TABLES, points, shown
+
+
+def raw_sources(layout: Layout, corpus: str, split: str, language: str) -> list[dict[str, Any]]:
+    """What a raw text is read from, each file as a path. Raises UserError if the corpus does not describe it."""
+    sources = sources_of(layout.config["corpora"][corpus], split, language)
+    return [located(source, layout.downloads(corpus)) for source in sources]
+
+
+def held_out(layout: Layout, corpus: str, split: str, *languages: str) -> list[str]:
+    """What training text must not hold: the raw dev and test sets. A phrasebook's splits are disjoint already."""
+    described, others = layout.config["corpora"][corpus], ["dev", "test"]
+    if split == "pretrain" and described["kind"] == "files":
+        # Text of a language that is in no dev or test set has nothing to be cleared of.
+        others = [other for other in others if all(has_language(described, other, one) for one in languages)]
+    elif split != "train":
+        others = []
+    return [layout.raw(corpus, other, language) for other in others for language in languages]
+
+
+def cleaning(config: dict[str, Any], corpus: str, split: str) -> dict[str, Any]:
+    """Which pairs of a split are left out; of dev and test sets only empty ones."""
+    return config["corpora"][corpus].get("cleaning", {}) if split == "train" else {"held_out": "keep"}
+
+
+def decoded_together(config: dict[str, Any]) -> dict[tuple[str, ...], list[str]]:
+    """{(system, part, names of decodings): runs of which they are made in one job}.
+
+    Part "first" is what the first table with a run shows of it, "more" what other tables show and what the
+    configuration adds for its system.
+    """
+    first: dict[str, str] = {}
+    decodings: dict[str, dict[str, dict[str, None]]] = {}
+    for spec in shown(config):
+        for point in points(config, spec.name):
+            of_run = decodings.setdefault(point.run, {"first": {}, "more": {}})
+            own = first.setdefault(point.run, spec.name) == spec.name
+            if point.decoding_name not in of_run["first"]:
+                of_run["first" if own else "more"][point.decoding_name] = None
+    together: dict[tuple[str, ...], list[str]] = {}
+    for run, parts in decodings.items():
+        system = parse_run(run).system
+        further = config["systems"][system].get("decodings", [])
+        parts["more"] |= {name: None for name in further if name not in parts["first"]}
+        for part, found in parts.items():
+            if found:
+                together.setdefault((system, part, *sorted(found)), []).append(run)
+    return together
+
+
+def timings(layout: Layout, table: str) -> list[str]:
+    """The file with the times of a table's systems, if it shows speeds."""
+    job = TABLES[table].timed_with
+    return [layout.latency(job)] if job else []
+
+
+def table_inputs(layout: Layout, table: str) -> dict[str, list[str]]:
+    """What a table is made from: translations, their scores, and the records that its provenance follows."""
+    spec, found = TABLES[table], points(layout.config, table)
+    directions = list(dict.fromkeys(point.direction for point in found))
+    decodes = [layout.run(point.path) for point in found]
+    bases = sorted({layout.base(direction) for direction in directions})
+    case = spec.form == "case"
+    return {
+        "scores": [f"{folder}/test.score.json" for folder in decodes],
+        "corpora": sorted(
+            {layout.counts(direction, split) for direction in directions for split in ("train", "dev", "test")}
+        ),
+        "upstream": [
+            *sorted({f"{layout.run(point.run)}/run.json" for point in found}),
+            *(f"{layout.distilled(direction)}/distillation.json" for direction in directions),
+            *(f"{layout.root}/bases/{base}/mlm/run.json" for base in bases if layout.is_made(layout.mlm(base))),
+        ],
+        "latency": timings(layout, table),
+        "translations": [f"{folder}/test.txt" for folder in decodes] if case else [],
+        "texts": [layout.text(d, "test", side) for d in directions for side in (0, 1)] if case else [],
+        "paper": [f"resources/paper/{name}.csv" for name in spec.paper],
+        "protocols": ["resources/paper/protocols.csv"] if spec.protocols else [],
+    }

@@ -1,0 +1,1 @@
+"""A trained XLM-D as two ONNX graphs, and ONNX Runtime as what runs them."""

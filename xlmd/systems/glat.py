@@ -1,0 +1,123 @@
+"""GLAT: one parallel pass, learned by glancing at the target (Qian et al., 2021; its authors' code, FLC777/GLAT).
+
+The decoder reads the source's word embeddings, spread over the target's positions by a learned attention, and the
+position embeddings before every layer. In training, a first pass predicts the target; of each sentence, as many random
+tokens as a share of its errors are then shown in the place of what was copied, and a second pass learns the others.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from xlmd.data.batching import ParallelBatch
+from xlmd.errors import UserError
+from xlmd.nat.glancing import glancing_ratio, reveal, same_dropout
+from xlmd.nat.inputs import AttentionCopy
+from xlmd.nat.lengths import LengthBeamDecoding
+from xlmd.nat.model import NATConfig, NATForTranslation
+from xlmd.nat.objective import smoothed_cross_entropy
+from xlmd.nat.settings import NATSettings
+from xlmd.nat.system import NATSystem
+from xlmd.options import option
+from xlmd.tensors import inside, most_probable
+
+
+@dataclass
+class GLATSettings(NATSettings):
+    """Architecture and objective; the defaults are those of the authors' recipe for WMT'14."""
+
+    system: ClassVar[str] = "glat"
+
+    scale_embedding: bool = option(False, "multiply word embeddings by √d_model")
+    positions: Literal["sinusoidal", "learned"] = option("learned", "position embeddings of encoder and decoder")
+    length_weight: float = option(0.05, "weight of a sentence's length loss, times the share of tokens not shown", 0)
+    glancing_start: float = option(0.5, "share of the errors' number that is shown at the start of training", 0)
+    glancing_end: float = option(0.3, "share at its end; it changes linearly", 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("glancing_start", "glancing_end"):
+            if not getattr(self, name) < 1:
+                raise UserError(f"{self.system}: {name} must be below 1: something must be left to learn")
+
+
+class GLATForTranslation(NATForTranslation):
+    """The model, whose decoder reads a copy of the source."""
+
+    positions_in_every_layer = True
+
+    def __init__(self, config: NATConfig) -> None:
+        super().__init__(config)
+        self.copy = AttentionCopy(config.d_model)
+        self.post_init()
+
+    def copied(self, source: torch.Tensor, lengths: torch.Tensor, target_lengths: torch.Tensor) -> torch.Tensor:
+        """What the decoder reads where no token is shown, (B, J, d).
+
+        source: (B, I) int64 with specials; lengths, target_lengths: (B,) int64.
+        """
+        source_positions = self.model.encoder.embed_positions(source.shape)
+        target_positions = self.positions(int(target_lengths.max()))
+        return self.copy(self.embed(source), lengths, target_lengths, source_positions, target_positions)
+
+
+class GLAT(NATSystem):
+    """The glancing Transformer."""
+
+    name: ClassVar[str] = "glat"
+    printed: ClassVar[str] = "GLAT"
+    Settings: ClassVar[type] = GLATSettings
+    Decoding: ClassVar[type] = LengthBeamDecoding
+    Model: ClassVar[type] = GLATForTranslation
+    settings: GLATSettings
+
+    def iterations_label(self, decoding: LengthBeamDecoding) -> str:
+        return "1"
+
+    def loss(
+        self, model: GLATForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """The mean label-smoothed cross entropy of the tokens not shown + a weighted mean of the lengths'.
+
+        That weight is `length_weight` times the share of tokens not shown. Figures: `nll`, the first mean without
+        smoothing; `length_nll`, the second mean; `accuracy`, the share of tokens that the first pass gets right;
+        `shown`, the share that the second pass is shown.
+        """
+        settings, target, lengths = self.settings, batch.target, batch.target_lengths
+        source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
+        source_mask, visible = inside(source_lengths), inside(lengths)
+        encoded = model.encode(source, source_mask)
+        copied = model.copied(source, source_lengths, lengths)
+
+        with torch.no_grad(), same_dropout(encoded.device):
+            predicted, _ = most_probable(model.logits, model.decode(copied, visible, encoded, source_mask), ())
+        wrong = (predicted != target) & visible
+        ratio = glancing_ratio(progress, settings.glancing_start, settings.glancing_end)
+        shown = reveal(wrong, lengths, ratio, generator)
+
+        inputs = torch.where(shown.unsqueeze(2), model.embed(target), copied)
+        hidden = model.decode(inputs, visible, encoded, source_mask)
+        left = visible & ~shown
+        words, nll = smoothed_cross_entropy(model.logits(hidden[left]), target[left], settings.label_smoothing)
+        length_nll = model.length_head.loss(model.length_head(encoded, source_mask), lengths, batch.source_lengths)
+        tokens = visible.sum()
+        loss = words + settings.length_weight * (left.sum() / tokens) * length_nll
+        return loss, {
+            "nll": nll.item(),
+            "length_nll": length_nll.item(),
+            "accuracy": 1 - (wrong.sum() / tokens).item(),
+            "shown": (shown.sum() / tokens).item(),
+        }
+
+    def decode(
+        self, model: GLATForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: LengthBeamDecoding
+    ) -> list[list[int]]:
+        """One pass for each length that is tried: the candidate with the highest mean log-probability wins."""
+        source_mask = inside(lengths)
+        encoded = model.encode(source, source_mask)
+        beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
+        copied = model.copied(beam.repeat(source), beam.repeat(lengths), beam.lengths)
+        hidden = model.decode(copied, beam.visible, beam.repeat(encoded), beam.repeat(source_mask))
+        tokens, log_probability = most_probable(model.logits, hidden, self.never_targets)
+        return beam.best(tokens, log_probability.masked_fill(~beam.visible, 0))
