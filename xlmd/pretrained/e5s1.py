@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlmd.errors import UserError
+from xlmd.pretrained.package import read_member
+from xlmd.pretrained.registry import Source
 
 MAGIC = b"E5S1"
 _VERSION = 1
@@ -113,6 +115,13 @@ class PackedModel:
                 raise UserError(f"{self.name} is cut short: tensor {tensor} would end at byte {offset + size:,}")
             directory[tensor] = kind, elements, offset, size
         return directory
+
+
+def packed_model(source: Source) -> PackedModel:
+    """The file of a source that a package carries. Raises UserError as `read_member` and `PackedModel`."""
+    if not (source.path and source.sha256 and source.member):
+        raise UserError(f"{source.name} is not carried by a package")
+    return PackedModel(read_member(source.path, source.sha256, source.member), f"{source.path}, {source.member}")
 
 
 class _Cursor:

@@ -1,12 +1,11 @@
-"""The models that the project knows (`resources/models.yaml`), and where one of them is to be read from."""
+"""The pre-trained models that a configuration names, and where one of them is to be read from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
-
-REGISTRY = "resources/models.yaml"
 
 
 @dataclass(frozen=True)
@@ -38,34 +37,33 @@ class Source:
         return [self.path] if self.path else []
 
 
-def find_model(models: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """The registry's entry, or None for a folder. Raises UserError, listing the known names, if `name` is neither."""
-    if name in models:
-        return models[name]
-    if Path(name).is_dir():
-        return None
-    raise UserError(f"{name!r} is neither a folder nor one of the models in {REGISTRY}: {', '.join(sorted(models))}")
+def find_model(models: Mapping[str, Any], name: str, via: str | None = None) -> Mapping[str, Any] | None:
+    """The entry of a model, or None for a folder.
 
-
-def package_of(models: dict[str, Any], name: str, via: str | None) -> dict[str, Any] | None:
-    """The package that a model is read from, or None where it comes from the hub or from a folder.
-
-    via: "package" or "hub"; None takes the package if there is one. Raises UserError as `find_model`, and if the model
-    cannot be had that way.
+    models: as `resources/models.yaml` has them. via: "package" or "hub", where it must be had from. Raises UserError,
+    listing the known names, if `name` is neither, and if it cannot be had that way.
     """
-    entry = find_model(models, name)
-    if via is not None and (entry is None or via not in entry):
-        raise UserError(f"{name!r} cannot be had from a {via}" if entry else f"{name!r} is a folder: `via` says nothing")
-    return (entry or {}).get("package") if via != "hub" else None
+    if name in models:
+        if via is not None and via not in models[name]:
+            raise UserError(f"{name!r} cannot be had via {via}")
+        return models[name]
+    if not Path(name).is_dir():
+        raise UserError(f"{name!r} is neither a folder nor a known model: {', '.join(sorted(models))}")
+    if via is not None:
+        raise UserError(f"{name!r} is a folder: `via` says nothing")
+    return None
 
 
-def source_of(models: dict[str, Any], name: str, via: str | None, downloads: str) -> Source:
-    """Where a model is read from; `downloads` is the folder that packages are fetched into. Raises as `package_of`."""
-    package, entry = package_of(models, name, via), find_model(models, name)
+def source_of(models: Mapping[str, Any], name: str, via: str | None, downloads: str) -> Source:
+    """Where a model is read from: a package where there is one, unless via is "hub".
+
+    downloads: the folder that packages are fetched into. Raises UserError as `find_model`.
+    """
+    entry = find_model(models, name, via)
     if entry is None:
         return Source(name, path=name)
-    common = {"name": name, "licence": entry["licence"], "pieces": entry["pieces"]}
-    if package:
+    common = {"name": name, "licence": entry.get("licence"), "pieces": entry.get("pieces")}
+    if via != "hub" and (package := entry.get("package")):
         path = f"{downloads}/{package['file']}"
         return Source(**common, path=path, member=package["member"], sha256=package["sha256"])
-    return Source(**common, hub=entry["hub"]["name"], revision=entry["hub"]["revision"])
+    return Source(**common, hub=entry["hub"]["name"], revision=entry["hub"].get("revision"))

@@ -1,22 +1,19 @@
-"""A base from elsewhere: the tokenizer and the masked language model of a pre-trained model, in transformers' format.
+"""The tokenizer of a base from elsewhere, whole or cut, in transformers' format.
 
-The tokenizer comes first. It says in `vocabulary.json` which pieces of the source it kept, and the model's embeddings
-are cut to the same.
+It comes before the model: `vocabulary.json` says which pieces of the source it kept, and the embeddings are cut to the
+same.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from xlmd.data.tokenizer import FIRST_PIECE, MODEL_FILE, load_tokenizer, save_tokenizer
 from xlmd.errors import UserError
-from xlmd.files import atomic_folder, read_json, write_json
-from xlmd.pretrained.e5s1 import PackedModel
-from xlmd.pretrained.package import read_member
+from xlmd.files import write_json
+from xlmd.pretrained.e5s1 import packed_model
 from xlmd.pretrained.registry import Source
 from xlmd.pretrained.vocabulary import (
     cut,
@@ -26,7 +23,6 @@ from xlmd.pretrained.vocabulary import (
     unigram_model,
     xlm_roberta_ids,
 )
-from xlmd.record import finish, start_record
 
 logger = logging.getLogger(__name__)
 
@@ -66,67 +62,10 @@ def import_tokenizer(
         logger.info("%s: %d of %d lines segmented otherwise", text, found["otherwise"], found["lines"])
 
 
-def import_model(
-    source: Source, tokenizer: str | Path, vocabulary: str | Path, out: str | Path, layers: int | None, seed: int
-) -> None:
-    """Write a pre-trained masked language model to the folder `out`/model, and its record to `out`/run.json.
-
-    tokenizer, vocabulary: as `import_tokenizer` wrote them. layers: how many, the first ones; None: all. seed: of the
-    language model's head where the source has none. Raises UserError if the source cannot be read or does not fit.
-    """
-    from xlmd.pretrained.weights import from_packed, from_transformers, masked_language_model
-
-    out, facts = Path(out), read_json(vocabulary)
-    record = start_record(
-        {"source": asdict(source), "layers": layers, "tokenizer": str(tokenizer)},
-        [*source.files, tokenizer, vocabulary],
-        seed=seed,
-    )
-    ids = np.arange(facts["pieces"]) if facts["ids"] is None else np.array(facts["ids"], dtype=np.int64)
-    found = len(load_tokenizer(tokenizer))
-    if found != len(ids):
-        raise UserError(f"{tokenizer} has {found:,} pieces, but {vocabulary} keeps {len(ids):,}")
-    if source.member:
-        packed = _packed(source)
-        weights = from_packed(packed, layers or packed.shape.layers)
-    else:
-        weights = from_transformers(source.on_hub_or_disk, source.revision)
-    rows = len(weights.tensors["roberta.embeddings.word_embeddings.weight"])
-    if source.pieces is None and rows != facts["pieces"]:
-        raise UserError(
-            f"the tokenizer does not fit {source.name}: it has {facts['pieces']:,} pieces, the model {rows:,} embeddings"
-        )
-    model = masked_language_model(weights, ids, layers, seed)
-    if not weights.has_head:
-        logger.warning(
-            "%s has no language model's head: its dense layer is made of random numbers, its bias of zeros", source.name
-        )
-    with atomic_folder(out / "model") as folder:
-        model.save_pretrained(folder)
-    finish(
-        record,
-        out / "run.json",
-        description={
-            "model": source.name,
-            "licence": source.licence,
-            "layers": model.config.num_hidden_layers,
-            "of_layers": weights.shape["num_hidden_layers"],
-            "head": "its own" if weights.has_head else "made: random dense layer, no bias",
-            "weights": "Q4_0 (4 bits)" if source.member else "as published",
-            "vocabulary": {name: facts[name] for name in ("pieces", "kept", "lines")},
-        },
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
-
-
-def _packed(source: Source) -> PackedModel:
-    return PackedModel(read_member(source.path, source.sha256, source.member), f"{source.path}, {source.member}")
-
-
 def _unigram_model(source: Source) -> ModelProto:
     """The sentencepiece model of a source, as a whole."""
     if source.member:
-        packed = _packed(source)
+        packed = packed_model(source)
         ordinary = slice(FIRST_PIECE, -1)
         return unigram_model(packed.pieces[ordinary], packed.scores[ordinary])
     from transformers.utils import cached_file

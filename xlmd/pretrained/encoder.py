@@ -7,7 +7,6 @@ model's head.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,8 @@ _POSITIONS = "roberta.embeddings.position_embeddings.weight"
 _TOKEN_TYPES = "roberta.embeddings.token_type_embeddings.weight"
 _HEAD_BIAS = "lm_head.bias"
 _HEAD = ("lm_head.dense", "lm_head.layer_norm", _HEAD_BIAS)
-_TIED = ("lm_head.decoder.weight", "lm_head.decoder.bias")  # the same tensors as the word embeddings and the head's bias
+# The same tensors as the word embeddings and the head's bias.
+_TIED = ("lm_head.decoder.weight", "lm_head.decoder.bias")
 _BERT_NAMES = {
     "bert.": "roberta.",
     "cls.predictions.transform.dense.": "lm_head.dense.",
@@ -49,8 +49,8 @@ _E5S1_OF_LAYER = {
 class Weights:
     """An encoder under XLM-R's names.
 
-    tensors: {name: float tensor}, those of the head too if it has one. shape: fields of `XLMRobertaConfig`, of the whole
-    encoder. name: what messages call it.
+    tensors: {name: float tensor}, those of the head too if it has one. shape: fields of `XLMRobertaConfig`, of the
+    whole encoder. name: what messages call it.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -82,14 +82,11 @@ def from_transformers(name_or_folder: str, revision: str | None = None) -> Weigh
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"cannot read a pre-trained model in safetensors from {name_or_folder}: {reason}") from error
     missing, misshapen = set(report["missing_keys"]), {key for key, *_ in report["mismatched_keys"]}
-    tensors = {
-        _xlm_roberta_name(name): tensor for name, tensor in model.state_dict().items() if name not in missing
-    }
+    tensors = {_xlm_roberta_name(name): tensor for name, tensor in model.state_dict().items() if name not in missing}
     lacking = sorted(name for name in map(_xlm_roberta_name, missing) if not name.startswith("lm_head."))
     if lacking or misshapen:
-        raise UserError(
-            f"{name_or_folder} does not hold a whole encoder; missing or misshapen: {[*lacking, *sorted(misshapen)][:5]}"
-        )
+        wrong = [*lacking, *sorted(misshapen)][:5]
+        raise UserError(f"{name_or_folder} does not hold a whole encoder; missing or of another shape: {wrong}")
     shape = {name: getattr(config, name) for name in (
         "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
         "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "initializer_range",
