@@ -56,10 +56,7 @@ def _source(layout: Layout, base: str, part: str) -> Source:
 
 
 def vocabulary_texts(layout: Layout, base: str, splits: Sequence[str]) -> list[str]:
-    """The texts that a base's vocabulary is cut to: these splits, cleaned, of each listed direction that starts from it.
-
-    None where it stays whole.
-    """
+    """The cleaned texts, of these splits, of each listed direction that starts from a base; none if it is not cut."""
     if layout.config["bases"][base].get("vocabulary", "full") == "full":
         return []
     listed = [direction for direction in layout.directions if layout.base(direction) == base]

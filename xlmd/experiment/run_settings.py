@@ -19,8 +19,8 @@ _TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
 def load_config(paths: Sequence[str | Path], schemas: Path, registries: Path) -> dict[str, Any]:
     """The configuration that Snakemake has of the same files: later ones overlay earlier ones, key by key.
 
-    registries: the folder of the corpora and models that the project knows. Raises UserError naming a file that cannot be read, or the key
-    at fault.
+    registries: the folder of the corpora and models that the project knows. Raises UserError naming a file that cannot
+    be read, or the key at fault.
     """
     config: dict[str, Any] = {}
     for path in paths:

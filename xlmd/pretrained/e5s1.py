@@ -57,9 +57,10 @@ class PackedModel:
         cursor = _Cursor(data, name)
         if cursor.bytes(len(MAGIC)) != MAGIC or cursor.number("<i4") != _VERSION:
             raise UserError(f"{name} is not a file of format E5S1, version {_VERSION}: it begins with {data[:8]!r}")
-        sizes = [int(size) for size in cursor.array("<i4", 7)]
-        self.shape = Shape(*sizes, layer_norm_eps=float(cursor.number("<f4")))
-        if min(sizes) < 1 or self.shape.d_model % self.shape.heads or cursor.number("<i4") != _WEIGHTS_PER_BLOCK:
+        d_model, layers, heads, ffn, rows, positions, token_types = sizes = [int(n) for n in cursor.array("<i4", 7)]
+        epsilon = float(cursor.number("<f4"))
+        self.shape = Shape(d_model, layers, heads, ffn, rows, positions, token_types, epsilon)
+        if min(sizes) < 1 or d_model % heads or cursor.number("<i4") != _WEIGHTS_PER_BLOCK:
             raise UserError(f"{name} has impossible sizes: {self.shape}")
         self.pieces, self.scores = self._vocabulary(cursor)
         cursor.array("<i4", 1)

@@ -1,4 +1,4 @@
-"""The masked language model of a base from elsewhere: its first layers, and the embeddings of its tokenizer's pieces."""
+"""The masked language model of a base from elsewhere: its first layers, and the embeddings of its tokenizer."""
 
 import logging
 from dataclasses import asdict
@@ -41,10 +41,10 @@ def import_model(
     else:
         weights = from_transformers(source.on_hub_or_disk, source.revision)
     rows = len(weights.tensors["roberta.embeddings.word_embeddings.weight"])
-    if source.pieces is None and rows != facts["pieces"]:
+    if facts["pieces"] != (source.pieces or rows):
         raise UserError(
             f"the tokenizer does not fit {source.name}:"
-            f" it has {facts['pieces']:,} pieces, the model {rows:,} embeddings"
+            f" it has {facts['pieces']:,} pieces, the model {source.pieces or rows:,}"
         )
     model = masked_language_model(weights, ids, layers, seed)
     if not weights.has_head:

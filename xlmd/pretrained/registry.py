@@ -1,7 +1,7 @@
 """The pre-trained models that a configuration names, and where one of them is to be read from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ def source_of(models: Mapping[str, Any], name: str, via: str | None, downloads: 
     entry = find_model(models, name, via)
     if entry is None:
         return Source(name, path=name)
-    common = {"name": name, "licence": entry.get("licence"), "pieces": entry.get("pieces")}
+    known = Source(name, entry.get("licence"), entry.get("pieces"))
     if via != "hub" and (package := entry.get("package")):
         path = f"{downloads}/{package['file']}"
-        return Source(**common, path=path, member=package["member"], sha256=package["sha256"])
-    return Source(**common, hub=entry["hub"]["name"], revision=entry["hub"].get("revision"))
+        return replace(known, path=path, member=package["member"], sha256=package["sha256"])
+    return replace(known, hub=entry["hub"]["name"], revision=entry["hub"].get("revision"))

@@ -75,9 +75,11 @@ def _unigram_model(source: Source) -> ModelProto:
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"cannot read {MODEL_FILE} of {source.on_hub_or_disk}: {reason}") from error
+    if path is None:
+        raise UserError(f"{source.on_hub_or_disk} has no {MODEL_FILE}")
     proto = read_unigram_model(path)
     if source.hub is None:
-        there = len(load_tokenizer(source.path))
+        there = len(load_tokenizer(source.on_hub_or_disk))
         if there != len(xlm_roberta_ids(range(len(proto.pieces)), len(proto.pieces))):
             raise UserError(f"{source.path} has {there:,} tokens; its {MODEL_FILE} and XLM-R's specials are fewer")
     return proto

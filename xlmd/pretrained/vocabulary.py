@@ -10,6 +10,7 @@ match: where all pieces of a line's best path stay it stays the best one, so tha
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -20,7 +21,7 @@ from xlmd.data.text import stream_lines
 from xlmd.data.tokenizer import EOS, FIRST_PIECE, PAD, UNK
 from xlmd.errors import UserError
 
-_Piece = ModelProto.SentencePiece
+_Piece: Any = ModelProto.SentencePiece
 _SPECIALS = {"<unk>": _Piece.UNKNOWN, "<s>": _Piece.CONTROL, "</s>": _Piece.CONTROL}
 _OFFSET = FIRST_PIECE - len(_SPECIALS)  # between sentencepiece's numbers and XLM-R's ids
 _LINES_AT_ONCE = 10_000
@@ -63,7 +64,8 @@ def read_unigram_model(path: str | Path) -> ModelProto:
 
 def needed(proto: ModelProto, texts: Iterable[str | Path]) -> list[int]:
     """Numbers, ascending, of the pieces that a cut to these texts keeps."""
-    model, used = _processor(proto), set()
+    model = _processor(proto)
+    used: set[int] = set()
     for lines in _batches(texts):
         used.update(itertools.chain.from_iterable(model.encode(lines)))
     normal = {number: piece for number, piece in enumerate(proto.pieces) if piece.type == _Piece.NORMAL}
@@ -112,7 +114,7 @@ def xlm_roberta_ids(numbers: Iterable[int], pieces: int) -> np.ndarray:
     return np.array([0, PAD, EOS, UNK, *ordinary, pieces + _OFFSET], dtype=np.int64)
 
 
-def _specials(proto: ModelProto) -> Iterator[tuple[int, _Piece]]:
+def _specials(proto: ModelProto) -> Iterator[tuple[int, ModelProto.SentencePiece]]:
     return ((number, piece) for number, piece in enumerate(proto.pieces) if piece.type != _Piece.NORMAL)
 
 
