@@ -2,8 +2,14 @@
 
 import dataclasses
 import hashlib
+import os
 import struct
+import subprocess
+import sys
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +27,8 @@ from xlmd.pretrained.registry import Source, find_model, source_of
 from xlmd.pretrained.tokenizer import import_tokenizer
 from xlmd.pretrained.vocabulary import cut, unigram_model
 
+ROOT = Path(__file__).parent.parent
+COMMIT = "c0ffee" + 34 * "0"
 WORDS = ["▁the", "▁cat", "▁dog", "▁sees", "▁house", "▁red", "▁hat"]
 PIECES = [*WORDS, *"▁abcdefghijklmnopqrstuvwxyz", "at", "se"]
 SCORES = [*[-3.0] * len(WORDS), *[-9.0] * 27, -7.0, -7.5]
@@ -233,6 +241,52 @@ def test_what_does_not_fit_together_is_said_and_leaves_nothing(tmp_path, trainin
 def test_a_cut_that_loses_a_special_token_is_refused():
     with pytest.raises(UserError, match="would lose the special tokens </s>"):
         cut(unigram_model(PIECES, SCORES), [0, 1, 5, 6])
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """Answers as the hub does for the files of one folder, at one commit."""
+
+    folder, asked = None, None
+
+    def do_HEAD(self):
+        self.asked.append(self.path)
+        prefix = f"/org/tiny/resolve/{COMMIT}/"
+        file = self.folder / self.path.removeprefix(prefix)
+        content = file.read_bytes() if self.path.startswith(prefix) and file.is_file() else None
+        self.send_response(404 if content is None else 200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", hashlib.sha256(content or b"").hexdigest())
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        return content
+
+    def do_GET(self):
+        self.wfile.write(self.do_HEAD() or b"")
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_model_on_the_hub_is_read_at_its_commit_and_only_as_safetensors(tmp_path):
+    _Hub.asked, _Hub.folder = [], tmp_path / "served"
+    in_folder(_Hub.folder, lambda folder: save_mlm(folder, vocab_size=len(PIECES) + 5))
+    source = Source("tiny", "MIT", len(PIECES) + 5, hub="org/tiny", revision=COMMIT)
+    run = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from pathlib import Path; from test_pretrained import Source, imported\n"
+        f"imported({source}, Path({str(tmp_path)!r}))"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        hub = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}", "HF_HOME": str(tmp_path / "cache")}
+        there = {**os.environ, **hub, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, env=there, capture_output=True, text=True)
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    expected = XLMRobertaForMaskedLM.from_pretrained(_Hub.folder).state_dict()
+    model = XLMRobertaForMaskedLM.from_pretrained(tmp_path / "mlm/model").state_dict()
+    assert all(torch.equal(model[name], tensor) for name, tensor in expected.items())
+    assert not [path for path in _Hub.asked if path.endswith(("model.bin", ".pt", ".pkl"))]
 
 
 def test_a_model_is_found_by_name_as_a_package_or_on_the_hub(tmp_path):

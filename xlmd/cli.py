@@ -557,7 +557,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # The libraries' own reports of how they load a model would drown ours; they read this when they are imported.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for noisy in ("httpx", "transformers", "accelerate", "sacrebleu"):
+    for noisy in ("httpx", "httpx2", "transformers", "accelerate", "sacrebleu"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     argv = sys.argv[1:] if argv is None else argv
     if first and threading.current_thread() is threading.main_thread():
