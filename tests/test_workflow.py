@@ -376,6 +376,7 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
             "bases.west.mlm.source: 'xlm-roberta-base' cannot be had via package",
         ),
         ({"models": {"mine": {"licence": "MIT"}}, "bases__west__mlm__source": "mine"}, "models.mine"),
+        ({"models": {"mine": None}, "bases__west__mlm__source": "mine"}, "models.mine: None"),
         ({"systems__xlmd__trainer__steps": -1}, "systems.xlmd.trainer.steps: -1"),
         ({"systems__transformer__decoding__beam": 0}, "systems.transformer.decoding.beam: 0"),
         ({"systems__xlmd__decodings": ["four"]}, "systems.xlmd.decodings.0: 'four'"),

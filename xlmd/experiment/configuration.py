@@ -66,10 +66,9 @@ def resolve_models(config: dict[str, Any], registry: str | Path) -> None:
     for name, base in (config.get("bases") or {}).items():
         for part in IMPORTABLE:
             entry = (base or {}).get(part)
-            if isinstance(entry, dict) and is_imported(base, part):
-                model = _at(f"bases.{name}.{part}.source", find_model, known, entry["source"], entry.get("via"))
-                if model is not None:
-                    used[entry["source"]] = model
+            if isinstance(entry, dict) and is_imported(base, part) and isinstance(entry["source"], str):
+                _at(f"bases.{name}.{part}.source", find_model, known, entry["source"], entry.get("via"))
+                used |= {model: known[model] for model in [entry["source"]] if model in known}
     config["models"] = used
 
 

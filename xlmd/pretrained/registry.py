@@ -44,7 +44,7 @@ def find_model(models: Mapping[str, Any], name: str, via: str | None = None) -> 
     listing the known names, if `name` is neither, and if it cannot be had that way.
     """
     if name in models:
-        if via is not None and via not in models[name]:
+        if via is not None and via not in (models[name] or {}):
             raise UserError(f"{name!r} cannot be had via {via}")
         return models[name]
     if not Path(name).is_dir():
