@@ -62,7 +62,8 @@ def resolve_models(config: dict[str, Any], registry: str | Path) -> None:
 
     Raises UserError naming the key of a model that is neither there nor a folder, listing those that are there.
     """
-    known, used = read_config(registry) | (config.get("models") or {}), {}
+    known = read_config(registry) | (config.get("models") or {})
+    used: dict[str, Any] = {}
     for name, base in (config.get("bases") or {}).items():
         for part in IMPORTABLE:
             entry = (base or {}).get(part)
