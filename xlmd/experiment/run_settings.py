@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlmd.errors import UserError
-from xlmd.experiment.configuration import check_config, read_config, resolve_corpora
+from xlmd.experiment.configuration import check_config, read_config, resolve_corpora, resolve_models
 from xlmd.experiment.layout import Layout
 from xlmd.experiment.names import RunName, parse_run
 from xlmd.options import parse
@@ -16,16 +16,17 @@ from xlmd.options import parse
 _TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
 
 
-def load_config(paths: Sequence[str | Path], schemas: Path, registry: str | Path) -> dict[str, Any]:
+def load_config(paths: Sequence[str | Path], schemas: Path, registries: Path) -> dict[str, Any]:
     """The configuration that Snakemake has of the same files: later ones overlay earlier ones, key by key.
 
-    registry: the corpora that the project knows (YAML). Raises UserError naming a file that cannot be read, or the key
-    at fault.
+    registries: the folder of the corpora and models that the project knows. Raises UserError naming a file that cannot
+    be read, or the key at fault.
     """
     config: dict[str, Any] = {}
     for path in paths:
         config = _overlaid(config, read_config(path))
-    resolve_corpora(config, registry)
+    resolve_corpora(config, registries / "corpora.yaml")
+    resolve_models(config, registries / "models.yaml")
     check_config(config, schemas)
     return config
 
@@ -123,11 +124,11 @@ class RunSettings:
         """The files and folders that the workflow makes for it, each a target of Snakemake."""
         files = self.files(run)
         encoded = [files[name] for name in ("source", "target", "dev_source")]
-        bases = [files["tokenizer"], *(self.settings(run)[name] for name in self._pretrained(run))]
+        models = [files["tokenizer"], *(self.settings(run)[name] for name in self._pretrained(run))]
         return [
             *(f"{prefix}.{part}.npy" for prefix in encoded for part in ("ids", "offsets")),
             files["dev_reference"],
-            *(path for path in bases if path.startswith(f"{self.layout.root}/")),  # others come from a hub
+            *(path for path in models if path.startswith(f"{self.layout.root}/")),  # a name may set another's
         ]
 
     def _pretrained(self, run: RunName) -> dict[str, str]:
