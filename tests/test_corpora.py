@@ -14,7 +14,7 @@ from xlmd.data.sources import as_file, downloads, file_name, sources_of
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, resolve_corpora
 
-REGISTRY = ROOT / "resources/corpora.yaml"
+REGISTRY = ROOT / "xlmd/resources/corpora.yaml"
 CORPORA = yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))
 SPLITS = ("train", "dev", "test")
 
@@ -22,8 +22,8 @@ SPLITS = ("train", "dev", "test")
 def configured(**corpora):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["corpora"] |= corpora
-    resolve_corpora(config, REGISTRY)
-    check_config(config, ROOT / "workflow/schemas")
+    resolve_corpora(config)
+    check_config(config)
     return config
 
 

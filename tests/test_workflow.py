@@ -26,7 +26,7 @@ TABLE = "results/table1.csv"
 
 def checkout(folder):
     """A working folder with the project's workflow in it and room for results."""
-    for name in ("workflow", "resources", "config.yaml"):
+    for name in ("workflow", "config.yaml"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "tests/micro.yaml", folder / "micro.yaml")
     return folder
@@ -152,7 +152,7 @@ def test_all_tables_figures_and_the_audit_are_made_and_no_cell_is_silently_missi
             assert len(cells) == expected, table
     for number in (1, 2, 4, 5, 6, 7, 8, 9, 10):
         assert printed_figures(everything / f"results/table{number}.csv", "_paper") == printed_figures(
-            ROOT / f"resources/paper/table{number}.csv"
+            ROOT / f"xlmd/resources/paper/table{number}.csv"
         ), number
         assert (everything / f"results/table{number}.tex").read_text().count("\\midrule") == 1
     for figure in ("figure1", "figure2"):
@@ -364,7 +364,7 @@ def test_a_bad_configuration_ends_at_once_and_names_the_key(change, message):
     micro = yaml.safe_load((ROOT / "tests/micro.yaml").read_text())
     update_config(config, changed(micro, **change))
     with pytest.raises(UserError) as error:
-        check_config(config, ROOT / "workflow/schemas")
+        check_config(config)
     assert message in str(error.value)
 
 
@@ -378,10 +378,10 @@ def test_a_bad_configuration_stops_snakemake_with_that_message(tmp_path):
 @pytest.mark.parametrize("scale", ["tests/micro.yaml", *sorted(str(path) for path in ROOT.glob("config/*.yaml"))])
 def test_the_scales_that_come_with_the_project_are_good(scale):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    check_config(config, ROOT / "workflow/schemas")
+    check_config(config)
     update_config(config, yaml.safe_load((ROOT / scale).read_text()))
-    resolve_corpora(config, ROOT / "resources/corpora.yaml")
-    check_config(config, ROOT / "workflow/schemas")
+    resolve_corpora(config)
+    check_config(config)
 
 
 def test_a_direction_may_train_otherwise(tmp_path):
@@ -422,7 +422,7 @@ def test_a_missing_key_is_named(path):
         entry = entry[parent]
     del entry[key]
     with pytest.raises(UserError) as error:
-        check_config(config, ROOT / "workflow/schemas")
+        check_config(config)
     place = ".".join(parents) or "(top level)"
     assert f"config, at {place}: " in str(error.value) and f"'{key}'" in str(error.value)
 
@@ -430,5 +430,5 @@ def test_a_missing_key_is_named(path):
 def test_the_schema_lists_exactly_the_settings_of_the_code():
     from xlmd.schema import settings_schema
 
-    written = yaml.safe_load((ROOT / "workflow/schemas/settings.schema.yaml").read_text())
+    written = yaml.safe_load((ROOT / "xlmd/resources/schemas/settings.schema.yaml").read_text())
     assert written == yaml.safe_load(yaml.safe_dump(settings_schema(), allow_unicode=True))

@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -21,10 +20,9 @@ from xlmd.experiment.layout import TEACHER, Layout
 from xlmd.experiment.run_settings import RunSettings, as_flags
 from xlmd.experiment.tables import TABLES, points, shown, timed
 
-SCHEMAS = Path(workflow.basedir) / "schemas"
 try:
-    resolve_corpora(config, "resources/corpora.yaml")
-    check_config(config, SCHEMAS)
+    resolve_corpora(config)
+    check_config(config)
     # {corpus: {file name: {"url": …, "sha256": …}}}
     DOWNLOADS = {
         name: downloads(name, entry)
@@ -62,7 +60,7 @@ BASE = f"{R}/bases/{{base}}"
 SHOWN = shown(config)
 
 # How each run is trained, by its name.
-RUN_SETTINGS = RunSettings(config, read_definitions(SCHEMAS))
+RUN_SETTINGS = RunSettings(config, read_definitions())
 
 
 def run_of(wildcards):
@@ -73,7 +71,6 @@ def run_of(wildcards):
         )
     except UserError as error:
         raise WorkflowError(str(error)) from None
-
 
 
 wildcard_constraints:
@@ -141,11 +138,7 @@ def flags(*settings):
     """Settings as command-line flags; later mappings win. In the order of their names, so that
     the order of the keys in a file reruns nothing."""
     merged = {key: value for mapping in settings for key, value in mapping.items()}
-    return " ".join(
-        f"--{key.replace('_', '-')} {' '.join(shlex.quote(str(one)) for one in (value if isinstance(value, list) else [value]))}"
-        for key, value in sorted(merged.items())
-        if value is not None and value != []
-    )
+    return as_flags(dict(sorted(merged.items())))
 
 
 def needs(rule):
@@ -160,6 +153,14 @@ def processes(trainer):
 
 def cores(trainer):
     return trainer["threads"] * processes(trainer)
+
+
+def every_core(wildcards):
+    """All cores that Snakemake may use; where it is not to run anything, as for --summary, nobody has said how many."""
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return 1
 
 
 def decodes(tables):

@@ -22,9 +22,9 @@ DECODE_PARAMS = {
     ),
 }
 DECODE = (
-    "xlmd decode --run {params.run} --decodings {params.decodings} --defaults {params.defaults:q}"
-    " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
-    " --threads {threads} --code {params.code} 2>&1 | tee {log}"
+    "xlmd decode --run {params.run:q} --decodings {params.decodings:q} --defaults {params.defaults:q}"
+    " --tokenizer {params.tokenizer:q} --source {params.source:q} --max-tokens {params.max_tokens:q}"
+    " --threads {threads} --code {params.code:q} 2>&1 | tee {log:q}"
 )
 
 for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.items()):

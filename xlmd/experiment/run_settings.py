@@ -16,17 +16,16 @@ from xlmd.options import parse
 _TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
 
 
-def load_config(paths: Sequence[str | Path], schemas: Path, registry: str | Path) -> dict[str, Any]:
+def load_config(paths: Sequence[str | Path]) -> dict[str, Any]:
     """The configuration that Snakemake has of the same files: later ones overlay earlier ones, key by key.
 
-    registry: the corpora that the project knows (YAML). Raises UserError naming a file that cannot be read, or the key
-    at fault.
+    Raises UserError naming a file that cannot be read, or the key at fault.
     """
     config: dict[str, Any] = {}
     for path in paths:
         config = _overlaid(config, read_config(path))
-    resolve_corpora(config, registry)
-    check_config(config, schemas)
+    resolve_corpora(config)
+    check_config(config)
     return config
 
 
