@@ -76,6 +76,26 @@ def test_a_bad_description_of_a_corpus_is_named_by_its_key(change, message):
         configured(mine={"kind": "files", "base": "west", "languages": ["en", "de"], "splits": splits})
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ({"url": "https://opus.example/download.php?f=moses/de-en.txt.zip"}, "de-en.txt.zip"),
+        ({"url": "https://opus.example/download.php?f=moses%2Fno-en.txt.zip&v=1.2"}, "no-en.txt.zip"),
+        ({"url": "https://zenodo.example/files/train.en.gz?download=1"}, "train.en.gz"),
+        ({"url": "https://example.org/a%20b.txt#top"}, "a b.txt"),
+        ({"url": "https://example.org/get?id=3", "name": "train.zip"}, "train.zip"),
+    ],
+)
+def test_a_download_is_called_by_the_file_that_its_address_asks_for(file, name):
+    assert file_name(file) == name
+
+
+def test_an_address_that_names_no_file_needs_a_name():
+    splits = {"train": [{"en": "http://a/", "de": "http://b/x"}]}
+    with pytest.raises(UserError, match="splits.train: http://a/ tells no good name of a file.*give it a `name`"):
+        downloads("mine", {"splits": splits, "languages": ["en", "de"]})
+
+
 def test_two_files_of_one_name_are_refused():
     splits = {"train": [{"en": "http://a/x", "de": "http://b/x"}]}
     with pytest.raises(UserError, match="corpora.mine.splits.train: two files are called x"):

@@ -357,6 +357,23 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"systems__transformer__decoding__beam": 0}, "systems.transformer.decoding.beam: 0"),
         ({"systems__xlmd__decodings": ["four"]}, "systems.xlmd.decodings.0: 'four'"),
         ({"systems__rnn": {}}, "systems"),
+        (
+            {"corpora__phrasebook__languages": ["en", False]},
+            "languages.1: False is not of type",
+        ),
+        ({"corpora": {False: {}}}, "corpora: a key is False, not a text; YAML takes no,"),
+        ({"systems__xlmd__settings": {1: 2}}, "systems.xlmd.settings: a key is 1, not a text"),
+        ({"scale__name": 2016}, "scale.name: 2016 is not of type 'string'; YAML takes no,"),
+        ({"systems__xlmd__trainer__peak_lr": "1e-3"}, "peak_lr: '1e-3' is not of type 'number'; YAML takes a number"),
+        ({"systems__xlmd__trainer__peak_lr": float("inf")}, "peak_lr: inf is not a finite number"),
+        ({"systems__xlmd__trainer__warmup_steps": -1}, "warmup_steps: -1"),
+        ({"directions": [{"pair": "en-de\n", "corpus": "phrasebook"}]}, "directions.0.pair: 'en-de\\n': expected two"),
+        ({"corpora__a/b": {}}, "corpora: 'a/b': expected the name of a folder"),
+        ({"corpora__-a": {}}, "corpora: '-a': expected the name of a folder"),
+        *(
+            ({"results": name}, f"results: {name!r}: expected a relative path")
+            for name in ("", ".", "..", "/a", "a/", "./a", "a//b", "-a", "~a", " a", "a ", "a\n", "a{b}")
+        ),
     ],
 )
 def test_a_bad_configuration_ends_at_once_and_names_the_key(change, message):
@@ -366,6 +383,12 @@ def test_a_bad_configuration_ends_at_once_and_names_the_key(change, message):
     with pytest.raises(UserError) as error:
         check_config(config)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["r", "my runs", "a(b)", "../a", "a/b c", ".a", "é", "O'Brien", 'a"b', "a$b", "a\\b"])
+def test_results_may_have_any_name_that_a_folder_may_have(name):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    check_config(config | {"results": name})
 
 
 def test_a_bad_configuration_stops_snakemake_with_that_message(tmp_path):
