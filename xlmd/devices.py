@@ -11,7 +11,7 @@ def pick_device(name: str) -> torch.device:
     """The device of a name: "cpu", "cuda", "cuda:1", or "auto".
 
     "auto" is what the environment variable XLMD_DEVICE names, which the workflow sets. Without it, or if that says
-    "auto", it is the GPU if there is one and else the CPU.
+    "auto" too, it is the GPU if there is one and else the CPU.
 
     Raises UserError naming the devices that there are if this is none of them.
     """

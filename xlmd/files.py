@@ -6,6 +6,7 @@ Who may read them is what the umask says, as of any other program's files.
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -39,8 +40,10 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
         temporary = None
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    except Exception as error:
+        if (reason := _refusal(error)) is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -71,11 +74,24 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         else:
             os.replace(temporary, path)
         temporary = None
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    except Exception as error:
+        if (reason := _refusal(error)) is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why the system refused, or None if it is not the system that did.
+
+    Libraries written in Rust (tokenizers, safetensors) raise what the system says as exceptions of their own.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return os.strerror(int(told[1])) if told else None
 
 
 def _neighbour(path: Path, suffix: str) -> Path:

@@ -13,8 +13,10 @@ from xlmd.experiment import jobs, names
 from xlmd.experiment.code_version import code_version
 from xlmd.experiment.configuration import (
     check_config,
+    is_imported,
     read_definitions,
     resolve_corpora,
+    resolve_models,
 )
 from xlmd.experiment.layout import TEACHER, Layout
 from xlmd.experiment.run_settings import RunSettings, as_flags
@@ -22,6 +24,7 @@ from xlmd.experiment.tables import TABLES, points, shown, timed
 
 try:
     resolve_corpora(config)
+    resolve_models(config)
     check_config(config)
     # {corpus: {file name: {"url": …, "sha256": …}}}
     DOWNLOADS = {
@@ -88,11 +91,6 @@ wildcard_constraints:
     table="|".join(TABLES),
 
 
-def built(path):
-    """A tokenizer or model that the workflow makes is an input; one that a hub serves is not."""
-    return [path] if LAYOUT.is_made(path) else []
-
-
 def tokenizer(direction):
     return LAYOUT.tokenizer(LAYOUT.base(direction))
 
@@ -117,6 +115,15 @@ def encoded_files(prefix):
 def any_of(texts):
     """A pattern that matches each text and nothing else; nothing at all if there are none."""
     return "|".join(map(re.escape, texts)) or "(?!)"
+
+
+def bases_with(part, imported):
+    """A pattern of the names of all bases whose "tokenizer" or "mlm" is imported, or is trained here."""
+    return any_of(
+        name
+        for name, base in config["bases"].items()
+        if is_imported(base, part) == imported
+    )
 
 
 def of_kind(kind):

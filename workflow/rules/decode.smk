@@ -9,7 +9,7 @@ DECODE_INPUT = {
     "source": lambda w: encoded_files(
         LAYOUT.encoded(names.parse_run(w.run).direction, "test", 0)
     ),
-    "tokenizer": lambda w: built(tokenizer(names.parse_run(w.run).direction)),
+    "tokenizer": lambda w: tokenizer(names.parse_run(w.run).direction),
 }
 DECODE_PARAMS = {
     "run": lambda w, input: Path(input.run).parent,

@@ -12,7 +12,7 @@ rule latency:
         ),
         source=encoded_files(LAYOUT.encoded(config["grid"]["analysis"], "test", 0)),
         text=LAYOUT.text(config["grid"]["analysis"], "test", 0, raw=True),
-        tokenizer=built(tokenizer(config["grid"]["analysis"])),
+        tokenizer=tokenizer(config["grid"]["analysis"]),
     output:
         f"{R}/latency/{{table}}.json",
     log:

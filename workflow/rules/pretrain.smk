@@ -1,4 +1,4 @@
-# The pre-trained masked language model of a base, where it is not taken from a hub.
+# The masked language model of a base, where it is pre-trained here.
 
 
 rule pretrain_mlm:
@@ -8,7 +8,7 @@ rule pretrain_mlm:
             for text in base_text(w.base).values()
             for path in encoded_files(f"{R}/encoded/{text}")
         ],
-        tokenizer=lambda w: built(LAYOUT.tokenizer(w.base)),
+        tokenizer=lambda w: LAYOUT.tokenizer(w.base),
     output:
         directory(f"{BASE}/mlm/model"),
         f"{BASE}/mlm/run.json",
@@ -17,6 +17,8 @@ rule pretrain_mlm:
         f"{R}/logs/mlm/{{base}}.log",
     benchmark:
         f"{R}/benchmarks/mlm/{{base}}.tsv"
+    wildcard_constraints:
+        base=bases_with("mlm", imported=False),
     # First in the queue: everything but the teachers waits for it.
     priority: 10
     conda:

@@ -117,8 +117,8 @@ rule audit:
         models=sorted(
             {f"{R}/runs/{point.run}/model" for point in points(config, "table10")}
         ),
-        mlm=built(mlm(config["grid"]["analysis"])),
-        tokenizer=built(tokenizer(config["grid"]["analysis"])),
+        mlm=mlm(config["grid"]["analysis"]),
+        tokenizer=tokenizer(config["grid"]["analysis"]),
         texts=sorted(
             {
                 LAYOUT.text(point.direction, split, side)

@@ -10,6 +10,8 @@ rule train_tokenizer:
         f"{R}/logs/tokenizer/{{base}}.log",
     benchmark:
         f"{R}/benchmarks/tokenizer/{{base}}.tsv"
+    wildcard_constraints:
+        base=bases_with("tokenizer", imported=False),
     priority: 20
     conda:
         "../envs/xlmd.yaml"
@@ -29,7 +31,7 @@ rule train_tokenizer:
 rule encode:
     input:
         text=f"{R}/corpora/{{corpus}}/{{text}}",
-        tokenizer=lambda w: built(LAYOUT.tokenizer(config["corpora"][w.corpus]["base"])),
+        tokenizer=lambda w: LAYOUT.tokenizer(config["corpora"][w.corpus]["base"]),
     output:
         multiext(f"{R}/encoded/{{corpus}}/{{text}}", ".ids.npy", ".offsets.npy"),
     log:

@@ -61,10 +61,15 @@ def train_tokenizer(
     proto = sentencepiece_model_pb2.ModelProto()
     proto.ParseFromString(model.getvalue())
     proto.trainer_spec.seed_sentencepieces_file = ""  # a temporary path, that would make every model another one
+    save_tokenizer(proto, out)
+
+
+def save_tokenizer(proto: sentencepiece_model_pb2.ModelProto, out: str | Path) -> None:
+    """Save a unigram model, `<unk> <s> </s> pieces…`, as an XLM-R tokenizer in the folder `out`."""
     with atomic_folder(out) as folder:
         _as_xlm_roberta(proto).save_pretrained(folder)
         (folder / MODEL_FILE).write_bytes(proto.SerializeToString(deterministic=True))
-    load_tokenizer(out)
+        load_tokenizer(folder)
 
 
 def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerBase":

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,10 @@ from xlmd.experiment.grid import ALWAYS_SPELT, BASELINE, OURS, Grid
 from xlmd.experiment.names import DECODING, DIRECTION, FOLDER_NAME, FOLDER_PATH, LANGUAGE
 from xlmd.experiment.tables import TABLES
 from xlmd.files import RESOURCES
+from xlmd.pretrained.registry import find_model
+
+# The parts of a base, and what `source` says where they are trained here.
+IMPORTABLE = {"tokenizer": "train", "mlm": "pretrain"}
 
 
 def _name(pattern: str, description: str) -> dict[str, str]:
@@ -31,7 +35,7 @@ _NAMES = {
 
 
 _SCHEMAS = RESOURCES / "schemas"
-_REGISTRY = RESOURCES / "corpora.yaml"
+_CORPORA, _MODELS = RESOURCES / "corpora.yaml", RESOURCES / "models.yaml"
 
 
 def read_definitions() -> dict[str, Any]:
@@ -64,10 +68,10 @@ def resolve_corpora(config: dict[str, Any]) -> None:
     registered = [
         name for name, entry in _mapping(config.get("corpora")).items() if _mapping(entry).get("kind") == "registered"
     ]
-    known = read_config(_REGISTRY) if registered else {}
+    known = read_config(_CORPORA) if registered else {}
     for name in registered:
         if name not in known:
-            raise UserError(f"config, at corpora.{name}: {_REGISTRY.name} has no such corpus, only {sorted(known)}")
+            raise UserError(f"config, at corpora.{name}: {_CORPORA.name} has no such corpus, only {sorted(known)}")
         own = config["corpora"][name]
         splits = known[name]["splits"] | _mapping(own.get("splits"))
         config["corpora"][name] = known[name] | own | {"kind": "files", "splits": splits}
@@ -76,6 +80,34 @@ def resolve_corpora(config: dict[str, Any]) -> None:
 def _mapping(value: Any) -> dict:
     """`value` if it is a mapping; what else stands in its place is the schema's to name."""
     return value if isinstance(value, dict) else {}
+
+
+def resolve_models(config: dict[str, Any]) -> None:
+    """Leave below `models`, in place, those that the bases start from: the configuration's own, or the registry's.
+
+    Raises UserError naming the key of a model that is neither there nor a folder, listing those that are there.
+    """
+    known = read_config(_MODELS) | _mapping(config.get("models"))
+    used: dict[str, Any] = {}
+    for name, base in _mapping(config.get("bases")).items():
+        for part in IMPORTABLE:
+            entry = _mapping(base).get(part)
+            if isinstance(entry, dict) and is_imported(base, part) and isinstance(entry["source"], str):
+                _at(f"bases.{name}.{part}.source", find_model, known, entry["source"], entry.get("via"))
+                used |= {model: known[model] for model in [entry["source"]] if model in known}
+    config["models"] = used
+
+
+def is_imported(base: dict[str, Any], part: str) -> bool:
+    """Whether a base's "tokenizer" or "mlm" comes from elsewhere, rather than being trained here."""
+    return base[part].get("source", IMPORTABLE[part]) != IMPORTABLE[part]
+
+
+def _at(key: str, function: Callable, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except UserError as error:
+        raise UserError(f"config, at {key}: {error}") from None
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -188,17 +220,34 @@ def _compared(
 def _base(
     key: str, name: str, base: dict[str, Any], config: dict[str, Any], default_layers: int
 ) -> Iterator[tuple[str, str]]:
-    if base["tokenizer"]["source"] == "train" or base["mlm"]["source"] == "pretrain":
-        if "text" not in base:
-            yield key, "'text' is missing: what are its tokenizer and model trained on?"
-            return
+    trained = [part for part in IMPORTABLE if not is_imported(base, part)]
+    if trained and "text" not in base:
+        yield key, "'text' is missing: what are its tokenizer and model trained on?"
+        return
+    if trained == ["tokenizer"]:
+        yield f"{key}.tokenizer.source", "a model from elsewhere has embeddings of its own tokenizer's pieces alone"
+        return
+    if "text" in base:
         text = base["text"]
         yield from _missing_text(f"{key}.text", "it", text["corpus"], text["languages"], config["corpora"])
         if text["corpus"] in config["corpora"] and config["corpora"][text["corpus"]]["base"] != name:
             yield f"{key}.text", f"corpus {text['corpus']!r} has another base"
-    used = {config["corpora"].get(entry["corpus"], {}).get("base") for entry in config["directions"]}
-    if base["mlm"]["source"] == "pretrain" and name in used:
+    directions = {
+        kind: [entry for entry in config[kind] if config["corpora"].get(entry["corpus"], {}).get("base") == name]
+        for kind in ("directions", "further_directions")
+    }
+    if "vocabulary" in base and "tokenizer" in trained:
+        yield f"{key}.vocabulary", "a tokenizer that is trained here has its size below tokenizer.vocabulary"
+    if base.get("vocabulary") == "corpus" and not any(directions.values()):
+        yield f"{key}.vocabulary", "no direction has this base: there is no text to cut its vocabulary to"
+    if "mlm" in trained:
         layers = base["mlm"]["shape"].get("layers", default_layers)
+    else:
+        there = config.get("models", {}).get(base["mlm"]["source"], {}).get("layers")
+        layers = base["mlm"].get("layers", there)
+        if layers and there and layers > there:
+            yield f"{key}.mlm.layers", f"{base['mlm']['source']} has {there} layers, fewer than {layers}"
+    if layers and directions["directions"]:
         for grid_key in ("M", "figure2_M"):
             for m in config["grid"][grid_key]:
                 if m > layers:

@@ -1,5 +1,8 @@
 """What jobs of the workflow read, and what they make together, where that takes more than a path."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from xlmd.data.sources import has_language, located, sources_of
@@ -7,6 +10,8 @@ from xlmd.experiment.layout import Layout
 from xlmd.experiment.names import parse_run
 from xlmd.experiment.tables import TABLES, points, shown
 from xlmd.files import RESOURCES
+from xlmd.pretrained import registry
+from xlmd.pretrained.registry import Source
 
 
 def raw_sources(layout: Layout, corpus: str, split: str, language: str) -> list[dict[str, Any]]:
@@ -29,6 +34,34 @@ def held_out(layout: Layout, corpus: str, split: str, *languages: str) -> list[s
 def cleaning(config: dict[str, Any], corpus: str, split: str) -> dict[str, Any]:
     """Which pairs of a split are left out; of dev and test sets only empty ones."""
     return config["corpora"][corpus].get("cleaning", {}) if split == "train" else {"held_out": "keep"}
+
+
+def package_sources(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{file name: package} of the packages that the models of a configuration come in."""
+    return {model["package"]["file"]: model["package"] for model in config["models"].values() if "package" in model}
+
+
+def source_of(layout: Layout, base: str, part: str) -> str:
+    """Where a base's "tokenizer" or "mlm" is imported from: a `Source`, as JSON."""
+    return json.dumps({key: value for key, value in asdict(_source(layout, base, part)).items() if value is not None})
+
+
+def source_files(layout: Layout, base: str, part: str) -> list[str]:
+    """The files or folders that it is imported from; none where the hub has it."""
+    return _source(layout, base, part).files
+
+
+def _source(layout: Layout, base: str, part: str) -> Source:
+    entry = layout.config["bases"][base][part]
+    return registry.source_of(layout.config["models"], entry["source"], entry.get("via"), layout.packages)
+
+
+def vocabulary_texts(layout: Layout, base: str, splits: Sequence[str]) -> list[str]:
+    """The cleaned texts, of these splits, of each listed direction that starts from a base; none if it is not cut."""
+    if layout.config["bases"][base].get("vocabulary", "full") == "full":
+        return []
+    listed = [direction for direction in layout.directions if layout.base(direction) == base]
+    return sorted({layout.text(direction, split, side) for direction in listed for split in splits for side in (0, 1)})
 
 
 def decoded_together(config: dict[str, Any]) -> dict[tuple[str, ...], list[str]]:
@@ -82,7 +115,7 @@ def table_inputs(layout: Layout, table: str) -> dict[str, list[str]]:
         "upstream": [
             *sorted({f"{layout.run(point.run)}/run.json" for point in found}),
             *(f"{layout.distilled(direction)}/distillation.json" for direction in directions),
-            *(f"{layout.root}/bases/{base}/mlm/run.json" for base in bases if layout.is_made(layout.mlm(base))),
+            *(f"{layout.root}/bases/{base}/mlm/run.json" for base in bases),
         ],
         "latency": timings(layout, table),
         "translations": [f"{folder}/test.txt" for folder in decodes] if case else [],

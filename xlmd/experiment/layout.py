@@ -39,18 +39,21 @@ class Layout:
         return self.config["systems"][system]["trainer"] | self._trainers.get(direction, {})
 
     def tokenizer(self, base: str) -> str:
-        """Folder of a base's tokenizer, or the name or folder that the configuration gives."""
-        source = self.config["bases"][base]["tokenizer"]["source"]
-        return f"{self.root}/bases/{base}/tokenizer" if source == "train" else source
+        """Folder of a base's tokenizer."""
+        return f"{self.root}/bases/{base}/tokenizer"
+
+    def vocabulary(self, base: str) -> str:
+        """What an imported tokenizer kept of its source's pieces (JSON)."""
+        return f"{self.root}/bases/{base}/vocabulary.json"
 
     def mlm(self, base: str) -> str:
-        """Folder of a base's masked language model, or the name or folder that the configuration gives."""
-        source = self.config["bases"][base]["mlm"]["source"]
-        return f"{self.root}/bases/{base}/mlm/model" if source == "pretrain" else source
+        """Folder of a base's masked language model."""
+        return f"{self.root}/bases/{base}/mlm/model"
 
-    def is_made(self, path: str) -> bool:
-        """Whether the workflow makes a tokenizer or model, rather than a hub or somebody else."""
-        return path.startswith(f"{self.root}/")
+    @property
+    def packages(self) -> str:
+        """The folder of packages that carry models, as they were fetched."""
+        return f"{self.root}/packages"
 
     def run(self, name: str) -> str:
         """The folder of a run, or of a decoding of one, by its name."""

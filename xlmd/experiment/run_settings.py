@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlmd.errors import UserError
-from xlmd.experiment.configuration import check_config, read_config, resolve_corpora
+from xlmd.experiment.configuration import check_config, read_config, resolve_corpora, resolve_models
 from xlmd.experiment.layout import Layout
 from xlmd.experiment.names import RunName, parse_run
 from xlmd.options import parse
@@ -25,6 +25,7 @@ def load_config(paths: Sequence[str | Path]) -> dict[str, Any]:
     for path in paths:
         config = _overlaid(config, read_config(path))
     resolve_corpora(config)
+    resolve_models(config)
     check_config(config)
     return config
 
@@ -122,11 +123,11 @@ class RunSettings:
         """The files and folders that the workflow makes for it, each a target of Snakemake."""
         files = self.files(run)
         encoded = [files[name] for name in ("source", "target", "dev_source")]
-        bases = [files["tokenizer"], *(self.settings(run)[name] for name in self._pretrained(run))]
+        models = [files["tokenizer"], *(self.settings(run)[name] for name in self._pretrained(run))]
         return [
             *(f"{prefix}.{part}.npy" for prefix in encoded for part in ("ids", "offsets")),
             files["dev_reference"],
-            *(path for path in bases if path.startswith(f"{self.layout.root}/")),  # others come from a hub
+            *(path for path in models if path.startswith(f"{self.layout.root}/")),  # a name may set another's
         ]
 
     def _pretrained(self, run: RunName) -> dict[str, str]:
