@@ -76,6 +76,15 @@ def run_of(wildcards):
         raise WorkflowError(str(error)) from None
 
 
+def checked_decoding(system, name):
+    """A decoding's name, if its system knows all that it says; if not, the workflow ends before anything runs."""
+    try:
+        RUN_SETTINGS.check_decoding(system, name)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    return name
+
+
 wildcard_constraints:
     corpus="[^/]+",
     base="[^/]+",

@@ -54,7 +54,7 @@ for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.ite
             gpu=GPU,
         params:
             **DECODE_PARAMS,
-            decodings=DECODINGS,
+            decodings=[checked_decoding(SYSTEM, name) for name in DECODINGS],
         shell:
             DECODE
 
@@ -83,6 +83,8 @@ rule decode_otherwise:
         gpu=GPU,
     params:
         **DECODE_PARAMS,
-        decodings=lambda w: [w.decoding],
+        decodings=lambda w: [
+            checked_decoding(names.parse_run(w.run).system, w.decoding)
+        ],
     shell:
         DECODE

@@ -16,6 +16,7 @@ Options = tuple[tuple[str, Any], ...]  # in the order of their name
 FOLDER_NAME = r"(?![-~\s]|\.{1,2}(?:/|\Z))[^/{}\x00-\x1f\x7f-\x9f]+(?<!\s)"
 FOLDER_PATH = rf"(?:\.\./)*{FOLDER_NAME}(?:/{FOLDER_NAME})*"
 
+DEV = "dev"  # the value of an option that stands for the one chosen on the dev set
 DATA = ("original", "distilled")
 LANGUAGE = "[a-z]{2,3}"
 DIRECTION = f"{LANGUAGE}-{LANGUAGE}"
