@@ -94,12 +94,19 @@ class LengthBeam:
         """Of each sentence (B, …) one for each of its candidates: (B·size, …)."""
         return tensor.repeat_interleave(self.size, dim=0)
 
+    def winners(self, log_probability: torch.Tensor) -> torch.Tensor:
+        """The number of each sentence's candidate with the highest mean log-probability, (B,) int64 below B·size.
+
+        log_probability: (B·size, J) float32, 0 at padding.
+        """
+        score = (log_probability.sum(dim=1) / self.lengths).view(-1, self.size)
+        return score.argmax(dim=1) + self.size * torch.arange(len(score), device=score.device)
+
     def best(self, tokens: torch.Tensor, log_probability: torch.Tensor) -> list[list[int]]:
         """The tokens of the candidate with the highest mean log-probability of each sentence.
 
         tokens: (B·size, J) int64; log_probability: (B·size, J) float32, 0 at padding.
         """
-        score = (log_probability.sum(dim=1) / self.lengths).view(-1, self.size)
-        best = score.argmax(dim=1) + self.size * torch.arange(len(score), device=score.device)
+        best = self.winners(log_probability)
         chosen = zip(tokens[best].tolist(), self.lengths[best].tolist(), strict=True)
         return [row[:length] for row, length in chosen]
