@@ -65,9 +65,12 @@ class DisCOForTranslation(NATForTranslation):
         encoded: (B, I, d) from `encode`; source_mask: (B, I) bool.
         """
         decoder, longest = self.model.decoder, tokens.shape[1]
-        ended = F.pad(tokens, (0, 1)).scatter(1, lengths.unsqueeze(1), self.config.eos_token_id)
-        end = F.one_hot(lengths, longest + 1).bool().unsqueeze(1)
-        seen, source_seen = self._attention_mask(F.pad(visible, (0, 1)) | end), self._attention_mask(source_mask)
+        end_id = self.config.eos_token_id
+        assert isinstance(end_id, int)
+        end = F.one_hot(lengths, longest + 1).bool()
+        ended = torch.where(end, end_id, F.pad(tokens, (0, 1)))
+        seen = self._attention_mask(F.pad(visible, (0, 1)) | end.unsqueeze(1))
+        source_seen = self._attention_mask(source_mask)
         positions = self.positions(longest + 1)
         context = F.dropout(self.embed(ended) + positions, decoder.dropout, self.training)
         hidden = F.dropout(positions[:longest].expand(len(tokens), -1, -1), decoder.dropout, self.training)
