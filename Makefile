@@ -17,6 +17,13 @@ BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" 
 SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
+# make takes a goal with = in it for an assignment: results/runs/…M=2… would be the goal of nobody.
+ASSIGNED := $(foreach name,$(filter results/%,$(.VARIABLES)),$(name)=$(value $(name)))
+ifneq ($(ASSIGNED),)
+.DEFAULT_GOAL := assigned
+$(MAKECMDGOALS): | assigned
+endif
+
 .PHONY: assigned help setup test style test-slurm all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list

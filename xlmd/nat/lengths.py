@@ -94,12 +94,23 @@ class LengthBeam:
         """Of each sentence (B, …) one for each of its candidates: (B·size, …)."""
         return tensor.repeat_interleave(self.size, dim=0)
 
-    def best(self, tokens: torch.Tensor, log_probability: torch.Tensor) -> list[list[int]]:
-        """The tokens of the candidate with the highest mean log-probability of each sentence.
+    def winners(self, log_probability: torch.Tensor, divisor: torch.Tensor | None = None) -> torch.Tensor:
+        """The number of each sentence's candidate with the highest score, (B,) int64 below B·size.
 
-        tokens: (B·size, J) int64; log_probability: (B·size, J) float32, 0 at padding.
+        log_probability: (B·size, J) float32, 0 at padding. A candidate's score is their sum over `divisor` (B·size,),
+        or over its length: the mean.
         """
-        score = (log_probability.sum(dim=1) / self.lengths).view(-1, self.size)
-        best = score.argmax(dim=1) + self.size * torch.arange(len(score), device=score.device)
+        score = log_probability.sum(dim=1) / (self.lengths if divisor is None else divisor)
+        best = score.view(-1, self.size).argmax(dim=1)
+        return best + self.size * torch.arange(len(best), device=best.device)
+
+    def best(
+        self, tokens: torch.Tensor, log_probability: torch.Tensor, divisor: torch.Tensor | None = None
+    ) -> list[list[int]]:
+        """The tokens of the candidate with the highest score of each sentence.
+
+        tokens: (B·size, J) int64; log_probability, divisor: as for `winners`.
+        """
+        best = self.winners(log_probability, divisor)
         chosen = zip(tokens[best].tolist(), self.lengths[best].tolist(), strict=True)
         return [row[:length] for row, length in chosen]

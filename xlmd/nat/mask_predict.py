@@ -1,12 +1,28 @@
 """Masking and mask-predict, the iterative decoding of CMLM and those that follow it (Ghazvininejad et al., 2019)."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 
 from xlmd.nat.lengths import LengthBeam
-from xlmd.nat.model import NATForTranslation
 from xlmd.tensors import rank_within_blocks
+
+
+class MaskedDecoder(Protocol):
+    """What mask-predict asks of a model: see `xlmd.nat.model.NATForTranslation`."""
+
+    config: Any
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor: ...
+
+    def decode(
+        self, inputs: torch.Tensor, visible: torch.Tensor, encoded: torch.Tensor, source_mask: torch.Tensor
+    ) -> torch.Tensor: ...
+
+    def most_probable(
+        self, hidden: torch.Tensor, forbidden: Sequence[int] = ()
+    ) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
 def uniform_mask(lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -40,7 +56,7 @@ def least_probable(log_probability: torch.Tensor, lengths: torch.Tensor, count: 
 
 @torch.inference_mode()
 def mask_predict(
-    model: NATForTranslation,
+    model: MaskedDecoder,
     encoded: torch.Tensor,
     source_mask: torch.Tensor,
     beam: LengthBeam,

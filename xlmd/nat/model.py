@@ -49,6 +49,8 @@ class NATForTranslation(MarianPreTrainedModel):
 
     positions_in_every_layer = False  # add the position embeddings before each layer of the decoder, not the first only
 
+    predicts_length = True
+
     def __init__(self, config: NATConfig) -> None:
         super().__init__(config)
         self.model = MarianModel(config)
@@ -58,7 +60,8 @@ class NATForTranslation(MarianPreTrainedModel):
                 stack.embed_positions = LearnedPositions(config.max_position_embeddings, config.d_model)
         for layer in self.model.decoder.layers:
             layer.self_attn.is_causal = False  # what its kernels go by where there is no mask
-        self.length_head = LengthHead(config)
+        if self.predicts_length:
+            self.length_head = LengthHead(config)
         self.post_init()
 
     def encode(self, source: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:

@@ -81,13 +81,23 @@ class EncoderDecoderSettings:
 
 
 @dataclass
-class NATSettings(EncoderDecoderSettings):
-    """What non-autoregressive systems choose besides; the source is read as `<s> x </s>`, the target is bare."""
+class BidirectionalSettings(EncoderDecoderSettings):
+    """What non-autoregressive systems choose besides; the source is read as `<s> x </s>`."""
 
     activation: Literal["relu", "gelu", "swish"] = option("gelu", "activation of the feed-forward layers")
     max_positions: int = option(512, "the longest sentence in subwords, on the source side <s> and </s> included", 3)
     scale_embedding: bool = option(True, "multiply word embeddings by √d_model")
     positions: Literal["sinusoidal", "learned"] = option("sinusoidal", "position embeddings of encoder and decoder")
+
+    def shape(self, vocabulary: int) -> dict[str, Any]:
+        own = ("scale_embedding", "positions")
+        return super().shape(vocabulary) | {name: getattr(self, name) for name in own}
+
+
+@dataclass
+class NATSettings(BidirectionalSettings):
+    """What those choose that predict the length of the target, which is bare."""
+
     length: Literal["absolute", "offset"] = option("absolute", "predict the target's length or its difference to I")
     length_pooling: Literal["first", "mean"] = option("mean", "predict it from the state at <s> or the mean of all")
     length_range: int = option(128, "the largest difference to I that is predicted, either way, if length is offset", 1)
@@ -95,7 +105,7 @@ class NATSettings(EncoderDecoderSettings):
     length_weight: float = option(0.1, "weight of a sentence's length loss", 0)
 
     def shape(self, vocabulary: int) -> dict[str, Any]:
-        own = ("scale_embedding", "positions", "length", "length_pooling", "length_range", "length_detached")
+        own = ("length", "length_pooling", "length_range", "length_detached")
         return super().shape(vocabulary) | {name: getattr(self, name) for name in own}
 
 

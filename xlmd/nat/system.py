@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xlmd.nat.model import NATConfig, NATForTranslation
-from xlmd.nat.settings import NATSettings, load_matching
+from xlmd.nat.model import NATForTranslation
+from xlmd.nat.settings import BidirectionalSettings, load_matching
 from xlmd.systems.base import System
 
 
@@ -15,13 +15,14 @@ class NATSystem(System):
     """A system whose model is a `NATForTranslation`, or a subclass of it named in `Model`."""
 
     Model: ClassVar[type[NATForTranslation]]
-    settings: NATSettings
+    settings: BidirectionalSettings
 
     def build(self) -> NATForTranslation:
         """A fresh model with random weights (float32)."""
         tokenizer = self.tokenizer
-        config = NATConfig(**self.settings.configuration(tokenizer), mask_token_id=tokenizer.mask_token_id)
-        return self.Model(config)
+        assert self.Model.config_class is not None
+        configuration = self.settings.configuration(tokenizer)
+        return self.Model(self.Model.config_class(**configuration, mask_token_id=tokenizer.mask_token_id))
 
     def load(self, folder: str | Path) -> NATForTranslation:
         """A trained model from a transformers folder.
@@ -45,6 +46,9 @@ class NATSystem(System):
 
     @property
     def never_targets(self) -> list[int]:
-        """The tokens that no training target holds, never predicted."""
-        tokenizer = self.tokenizer
-        return [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id]
+        return never_targets(self.tokenizer)
+
+
+def never_targets(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that no training target holds, never predicted."""
+    return [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id]

@@ -153,6 +153,13 @@ class System(ABC):
         gradients are kept.
         """
 
+    def effort(self) -> dict[str, float]:
+        """What the sentences decoded since the last call took on average, for test.json; adaptive systems override it.
+
+        Returns `mean_iterations` and `mean_passes` (of the decoder), or nothing where the settings say how many.
+        """
+        return {}
+
     def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`<s> x </s>` of every sentence: (B, longest + 2), and its lengths (B,). Override it for other specials.
 

@@ -55,12 +55,13 @@ def decode(
         loaded = loaded or (*load_engine(run, tokenizer, device, engine, threads), EncodedText(source))
         system, model, sources = loaded
         decoding = system.Decoding(**options)
+        system.effort()  # what came before is not of this decoding
         started = time.perf_counter()
         ids = translate_all(system, model, sources, decoding, max_tokens)
         seconds = round(time.perf_counter() - started, 3)
         write_lines(out / "test.txt", [decode_ids(system.tokenizer, sentence) for sentence in ids])
         label = system.iterations_label(decoding)
-        facts = {"iterations_label": label, "seconds": seconds, "identity": identity}
+        facts = {"iterations_label": label, "seconds": seconds, "identity": identity} | system.effort()
         write_json(out / "test.json", describe(run, asdict(decoding)) | facts)
 
 
