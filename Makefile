@@ -17,14 +17,7 @@ BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" 
 SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
-# make takes a goal with = in it for an assignment: results/runs/…M=2… would be the goal of nobody.
-ASSIGNED := $(foreach name,$(filter results/%,$(.VARIABLES)),$(name)=$(value $(name)))
-ifneq ($(ASSIGNED),)
-.DEFAULT_GOAL := assigned
-$(MAKECMDGOALS): | assigned
-endif
-
-.PHONY: assigned help setup test style test-slurm all report fuzz sanitize clean-results FORCE
+.PHONY: assigned help setup test style test-slurm all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -66,6 +59,13 @@ test-slurm: setup ## a micro run on a Slurm of this one machine; needs root and 
 
 fuzz: setup ## random CTC problems against the float64 reference (N=100000, SEED=…)
 	PATH="$(abspath $(VENV))/bin:$$PATH" python tests/fuzz_ctc.py -n $(or $(N),100000) $(if $(SEED),--seed $(SEED))
+
+fuzz-cuda: setup ## the CUDA kernels on emulated threads, no GPU needed (N=2000, SEED=…, VARIANT=plain, fma, address or thread)
+	cd tests && PATH="$(abspath $(VENV))/bin:$$PATH" python -m cuda_emulation --variant $(or $(VARIANT),plain) \
+		-n $(or $(N),2000) --seed $(or $(SEED),1)
+
+fuzz-output-layer: setup ## random output layers against torch's argmax (N=10000)
+	PATH="$(abspath $(VENV))/bin:$$PATH" python tests/fuzz_output_layer.py -n $(or $(N),10000)
 
 sanitize: setup ## the C++ part under the address and undefined-behaviour sanitizers (N=2000)
 	PATH="$(abspath $(VENV))/bin:$$PATH" N=$(or $(N),2000) tests/sanitize_ctc

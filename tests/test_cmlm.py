@@ -290,7 +290,7 @@ def test_a_batch_translates_as_its_sentences_alone(trained, decoding):
 def test_large_batches_are_scored_in_parts_with_the_same_result(trained, monkeypatch):
     sources = sentences(20, seed=9)
     expected = trained.system.translate(trained.model, sources, CMLMDecoding())
-    monkeypatch.setattr("xlmd.tensors._ROWS", 7)
+    monkeypatch.setattr("xlmd.output_layer.ROWS", 7)
     assert trained.system.translate(trained.model, sources, CMLMDecoding()) == expected
 
 

@@ -110,13 +110,18 @@ def test_one_iteration_is_the_argmax_of_the_all_mask_input(model):
 @pytest.mark.parametrize("committed", ["keep", "remask"])
 def test_what_is_settled_is_not_scored_again_and_padding_never(model, committed):
     scored = []
-    original = type(model).scores
-    model.scores = lambda rows, penalty: scored.append(len(rows)) or original(model, rows, penalty)
+    original = model.predict
+
+    def predict(z, lengths, alignment, positions, blank_penalty):
+        scored.append(len(positions))
+        return original(z, lengths, alignment, positions, blank_penalty)
+
+    model.predict = predict
     try:
         source, lengths = sources()
         iterative_refinement(model, source, lengths, XLMDDecoding(iterations=4, committed=committed))
     finally:
-        del model.scores
+        del model.predict
     # Alignments of 14 and 8 positions, in blocks of 4 of which one position is settled at each iteration; the short
     # last block of 2 is done after two.
     assert scored == [22, 16, 10, 5]

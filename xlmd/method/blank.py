@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 
 from xlmd.method.model import XLMDForTranslation
-from xlmd.tensors import inside, log_odds
+from xlmd.output_layer import log_odds
+from xlmd.tensors import inside
 
 Sentences = tuple[torch.Tensor, torch.Tensor]
 
@@ -22,10 +23,10 @@ def blank_log_odds(model: XLMDForTranslation, batches: Sequence[Sentences]) -> t
     """
     training = model.training
     model.eval()
-    odds = []
+    head, odds = model.lm_head.decoder, []
     for source, source_lengths in batches:
         hidden, lengths = model(source, source_lengths)
-        odds.append(log_odds(model.logits, hidden[inside(lengths)], model.config.blank_token_id))
+        odds.append(log_odds(hidden[inside(lengths)], head.weight, head.bias, model.config.blank_token_id))
     model.train(training)
     return torch.cat(odds)
 

@@ -19,7 +19,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
 from xlmd.method.generation import XLMDGenerationMixin
-from xlmd.tensors import most_probable
+from xlmd.output_layer import most_probable, without
 from xlmd.weights import load_pretrained
 
 
@@ -171,11 +171,13 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
 
         The distribution is the one of an output bias that is lower by as much.
         """
+        return torch.nn.functional.linear(refined, self.lm_head.decoder.weight, self._bias(blank_penalty)).float()
+
+    def _bias(self, blank_penalty: float | torch.Tensor) -> torch.Tensor:
         head, config = self.lm_head.decoder, self.config
-        bias = head.bias.clone()
-        bias[config.forbidden_token_ids] = float("-inf")
+        bias = without(head.weight, head.bias, config.forbidden_token_ids)
         bias[config.blank_token_id] -= blank_penalty
-        return torch.nn.functional.linear(refined, head.weight, bias).float()
+        return bias
 
     def predict(
         self,
@@ -185,9 +187,9 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         positions: torch.Tensor,
         blank_penalty: float = 0.0,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `xlmd.method.decoding.Engine`. The table of V columns is made for `positions` alone."""
+        """See `xlmd.method.decoding.Engine`. No table of V columns is made."""
         refined = self.refine(z, lengths, alignment).flatten(0, 1)[positions]
-        return most_probable(lambda rows: self.scores(rows, blank_penalty), refined)
+        return most_probable(refined, self.lm_head.decoder.weight, self._bias(blank_penalty))
 
     def forward(
         self, source: torch.Tensor, source_lengths: torch.Tensor, alignment: torch.Tensor | None = None

@@ -6,7 +6,7 @@ import torch
 
 from xlmd.nat.lengths import LengthBeam
 from xlmd.nat.model import NATForTranslation
-from xlmd.tensors import most_probable, rank_within_blocks
+from xlmd.tensors import rank_within_blocks
 
 
 def uniform_mask(lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -64,5 +64,5 @@ def mask_predict(
             masked = least_probable(log_probability, beam.lengths, masked_count(beam.lengths, iteration, iterations))
         shown = tokens.masked_fill(masked, model.config.mask_token_id)
         hidden = model.decode(model.embed(shown), visible, encoded, source_mask)
-        tokens[masked], log_probability[masked] = most_probable(model.logits, hidden[masked], forbidden)
+        tokens[masked], log_probability[masked] = model.most_probable(hidden[masked], forbidden)
     return tokens, log_probability

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
 from xlmd.nat.lengths import LengthHead
+from xlmd.output_layer import most_probable
 
 
 class NATConfig(MarianConfig):
@@ -94,6 +95,10 @@ class NATForTranslation(MarianPreTrainedModel):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores over the vocabulary, (…, V), from states (…, d)."""
         return F.linear(hidden, self.model.shared.weight)
+
+    def most_probable(self, hidden: torch.Tensor, forbidden: Sequence[int] = ()) -> tuple[torch.Tensor, torch.Tensor]:
+        """The best token by `logits` and its log-probability: see `xlmd.output_layer.most_probable`."""
+        return most_probable(hidden, self.model.shared.weight, forbidden=forbidden)
 
     def _attention_mask(self, visible: torch.Tensor) -> torch.Tensor | None:
         """The mask that attention takes, (B, 1, queries or 1, keys). None where all may be seen, which is faster."""

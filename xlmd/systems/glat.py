@@ -20,7 +20,7 @@ from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import NATSettings
 from xlmd.nat.system import NATSystem
 from xlmd.options import option
-from xlmd.tensors import inside, most_probable
+from xlmd.tensors import inside
 
 
 @dataclass
@@ -91,7 +91,7 @@ class GLAT(NATSystem):
         copied = model.copied(source, source_lengths, lengths)
 
         with torch.no_grad(), same_dropout(encoded.device):
-            predicted, _ = most_probable(model.logits, model.decode(copied, visible, encoded, source_mask), ())
+            predicted, _ = model.most_probable(model.decode(copied, visible, encoded, source_mask))
         wrong = (predicted != target) & visible
         ratio = glancing_ratio(progress, settings.glancing_start, settings.glancing_end)
         shown = reveal(wrong, lengths, ratio, generator)
@@ -119,5 +119,5 @@ class GLAT(NATSystem):
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
         copied = model.copied(beam.repeat(source), beam.repeat(lengths), beam.lengths)
         hidden = model.decode(copied, beam.visible, beam.repeat(encoded), beam.repeat(source_mask))
-        tokens, log_probability = most_probable(model.logits, hidden, self.never_targets)
+        tokens, log_probability = model.most_probable(hidden, self.never_targets)
         return beam.best(tokens, log_probability.masked_fill(~beam.visible, 0))
