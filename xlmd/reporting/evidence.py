@@ -110,12 +110,13 @@ class Evidence:
         return Comparison(text, _outcome(scores[0] - scores[1], p < LEVEL))
 
     def faster(self, a: Result, b: Result) -> Comparison | None:
-        """Whether a is faster than b, by every run of the timing."""
+        """Whether a is faster than b, by every run of the timing, of which there must be several."""
         if not a.latency or not b.latency:
             return None
         times = [latency["translation"]["run_means"] for latency in (a.latency, b.latency)]
         means = [latency["translation"]["mean"] for latency in (a.latency, b.latency)]
-        apart = max(times[0]) < min(times[1]) or max(times[1]) < min(times[0])
+        several = all(len(means) > 1 for means in times)  # one run cannot tell a difference from noise
+        apart = several and (max(times[0]) < min(times[1]) or max(times[1]) < min(times[0]))
         own, other = _names(a, b)
         text = f"{own} {means[0]:.1f} ms, {other} {means[1]:.1f} ms"
         return Comparison(text, _outcome(means[1] - means[0], apart))

@@ -103,7 +103,9 @@ def _figure(spec: TableSpec, results: list[Result]) -> Measured | None:
 
 
 def _timing(result: Result, statistic: str) -> Measured | None:
-    return Measured(result.latency["translation"][statistic], (result.origin(),)) if result.latency else None
+    """A statistic of a system's times, if it was timed and there is one: a single run has no spread."""
+    value = result.latency["translation"][statistic] if result.latency else None
+    return None if value is None else Measured(value, (result.origin(),))
 
 
 def speeds(results: Results, timed: Sequence[Point], baseline: int = 0) -> dict[Row, Measured]:
