@@ -5,6 +5,10 @@ CORES ?= all
 SNAKEMAKE_FLAGS ?=
 
 STAMP := $(VENV)/.installed
+# An environment's programs, and the package installed in it, name their folders in full; the stamp tells which. In a copied
+# or moved checkout they are another's, and all is installed anew.
+HERE := { pwd -P; (cd $(VENV) && pwd -P); }
+ELSEWHERE := $(shell test -s $(STAMP) && ! $(HERE) | cmp -s - $(STAMP) && echo yes)
 NATIVE := CMakeLists.txt pyproject.toml $(wildcard xlmd/_cuda/*.[ch]* xlmd/_cuda/*.p*)
 # An operating system's lock, which dies with its owner, instead of Snakemake's, which a killed run leaves behind.
 LOCK := flock --nonblock --conflict-exit-code 75 .snakemake.lock
@@ -13,7 +17,7 @@ BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" 
 SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
-.PHONY: help setup test style test-slurm all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
+.PHONY: assigned help setup test style test-slurm all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -21,14 +25,16 @@ help: ## this list
 
 setup: $(STAMP) ## the virtual environment with exact versions, and the native library
 
-$(STAMP): requirements.lock $(NATIVE)
+$(STAMP): requirements.lock $(NATIVE) $(if $(ELSEWHERE),FORCE)
 	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	$(if $(ELSEWHERE),@echo "this checkout was copied or moved: installing anew" >&2)
+	@! test -s $@ || (cd $(VENV) && pwd -P) | grep -qxFf - $@ || rm -rf $(VENV)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps --editable .
-	@touch $@
+	@$(HERE) > $@
 
 all: setup ## every table and figure that the workflow can make
 	@$(call SNAKEMAKE,all)
@@ -37,7 +43,10 @@ report: all ## all of it as one HTML page, results/report.html
 	@$(call SNAKEMAKE,all --report results/report.html)
 
 results/%: setup FORCE
-	@$(call SNAKEMAKE,$@)
+	@$(call SNAKEMAKE,'$@')
+
+assigned: setup
+	@$(call SNAKEMAKE,$(foreach name,$(ASSIGNED),'$(name)'))
 
 test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check

@@ -44,9 +44,9 @@ def read(paths: list[str]) -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for path in paths:
         update_config(config, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    resolve_corpora(config, ROOT / "resources/corpora.yaml")
-    resolve_models(config, ROOT / "resources/models.yaml")
-    check_config(config, ROOT / "workflow/schemas")
+    resolve_corpora(config)
+    resolve_models(config)
+    check_config(config)
     return config
 
 

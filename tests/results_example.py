@@ -11,7 +11,7 @@ from xlmd.reporting.bleu import BUCKETS
 from xlmd.reporting.make import make
 
 ROOT = Path(__file__).parents[1]
-PAPER = ROOT / "resources" / "paper"
+PAPER = ROOT / "xlmd/resources/paper"
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp|version:2.6.0"
 SENTENCES = 16
 

@@ -1,3 +1,6 @@
+import re
+import sys
+
 import pytest
 
 from xlmd.errors import UserError
@@ -83,6 +86,24 @@ def test_sacrebleu_tokenizer_follows_the_language_and_can_be_set(score):
     assert "tok:char" in score(REFERENCES, tokenizer="char")["sacrebleu"]["signature"]
     with pytest.raises(UserError, match="'words'"):
         score(REFERENCES, tokenizer="words")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("ja", "医者が患者を治療します。"), ("ko", "의사가 환자를 치료합니다.")]
+)
+def test_languages_without_spaces_between_words_are_scored_by_words(score, language, text):
+    result = score([text], [text], [text], language=language)["sacrebleu"]
+    assert f"tok:{language}-mecab" in result["signature"] and result["score"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("language", ["ja", "ko"])
+def test_a_tokenizer_that_is_not_installed_is_named_with_what_brings_it(score, language, monkeypatch):
+    for module in ("MeCab", "mecab_ko", "ipadic"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for tokenizer in ("ja_mecab", "ko_mecab"):
+        monkeypatch.delitem(sys.modules, f"sacrebleu.tokenizers.tokenizer_{tokenizer}", raising=False)
+    with pytest.raises(UserError, match=re.escape(f"sacrebleu[{language}]")):
+        score(["a"], ["a"], ["a"], language=language)
 
 
 def test_text_that_was_not_tokenised_is_not_detokenised(score):

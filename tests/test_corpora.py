@@ -14,7 +14,7 @@ from xlmd.data.sources import as_file, downloads, file_name, sources_of
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, resolve_corpora
 
-REGISTRY = ROOT / "resources/corpora.yaml"
+REGISTRY = ROOT / "xlmd/resources/corpora.yaml"
 CORPORA = yaml.safe_load(REGISTRY.read_text(encoding="utf-8"))
 SPLITS = ("train", "dev", "test")
 
@@ -22,8 +22,8 @@ SPLITS = ("train", "dev", "test")
 def configured(**corpora):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["corpora"] |= corpora
-    resolve_corpora(config, REGISTRY)
-    check_config(config, ROOT / "workflow/schemas")
+    resolve_corpora(config)
+    check_config(config)
     return config
 
 
@@ -74,6 +74,26 @@ def test_a_bad_description_of_a_corpus_is_named_by_its_key(change, message):
     splits = {split: [{"en": "a", "de": "b"}] for split in SPLITS} | change
     with pytest.raises(UserError, match=f"corpora.mine.{message}"):
         configured(mine={"kind": "files", "base": "west", "languages": ["en", "de"], "splits": splits})
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ({"url": "https://opus.example/download.php?f=moses/de-en.txt.zip"}, "de-en.txt.zip"),
+        ({"url": "https://opus.example/download.php?f=moses%2Fno-en.txt.zip&v=1.2"}, "no-en.txt.zip"),
+        ({"url": "https://zenodo.example/files/train.en.gz?download=1"}, "train.en.gz"),
+        ({"url": "https://example.org/a%20b.txt#top"}, "a b.txt"),
+        ({"url": "https://example.org/get?id=3", "name": "train.zip"}, "train.zip"),
+    ],
+)
+def test_a_download_is_called_by_the_file_that_its_address_asks_for(file, name):
+    assert file_name(file) == name
+
+
+def test_an_address_that_names_no_file_needs_a_name():
+    splits = {"train": [{"en": "http://a/", "de": "http://b/x"}]}
+    with pytest.raises(UserError, match="splits.train: http://a/ tells no good name of a file.*give it a `name`"):
+        downloads("mine", {"splits": splits, "languages": ["en", "de"]})
 
 
 def test_two_files_of_one_name_are_refused():

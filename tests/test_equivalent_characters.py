@@ -133,5 +133,5 @@ def test_the_table_of_all_scores_shows_romanian_without_diacritics(tmp_path):
 
 
 def test_the_projects_own_text_is_composed():
-    for path in (ROOT / "resources/phrasebook").glob("*.yaml"):
+    for path in (ROOT / "xlmd/resources/phrasebook").glob("*.yaml"):
         assert unicodedata.is_normalized("NFC", path.read_text(encoding="utf-8")), path

@@ -1,16 +1,15 @@
 """What German grammar asks of the phrasebook's sentences, one rule a test."""
 
 import random
-from pathlib import Path
 
 import pytest
 
+from xlmd.data.phrasebook.generate import LEXICONS
 from xlmd.data.phrasebook.grammars import de as german
 from xlmd.data.phrasebook.lexicon import check_complete, load
 from xlmd.data.phrasebook.meaning import FUTURE, PAST, PRESENT, Clause, Entity, Meaning
 from xlmd.data.phrasebook.sampler import load_concepts, meanings
 
-RESOURCES = Path(__file__).parents[1] / "resources" / "phrasebook"
 WRITTEN, SPOKEN = 0.9, 0.1
 DOCTOR, PATIENT, BOOK = Entity("doctor"), Entity("patient"), Entity("book")
 ILL = Clause("be", PATIENT, PAST, predicate="ill")
@@ -18,12 +17,12 @@ ILL = Clause("be", PATIENT, PAST, predicate="ill")
 
 @pytest.fixture(scope="module")
 def lexicon():
-    return load(RESOURCES / "de.yaml", german.FIELDS)
+    return load(LEXICONS / "de.yaml", german.FIELDS)
 
 
 @pytest.fixture(scope="module")
 def concepts():
-    return load_concepts(RESOURCES / "meanings.yaml")
+    return load_concepts(LEXICONS / "meanings.yaml")
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def say(lexicon):
 
 
 def test_the_lexicon_has_every_concept(lexicon, concepts):
-    check_complete(lexicon, concepts.sections(), RESOURCES / "de.yaml")
+    check_complete(lexicon, concepts.sections(), LEXICONS / "de.yaml")
 
 
 def test_no_two_concepts_of_a_topic_share_a_word(lexicon, concepts):

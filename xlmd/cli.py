@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -72,13 +73,13 @@ def phrasebook(argv: Sequence[str]) -> None:
     """Generate one language's side of one split of the phrasebook corpus."""
     from pathlib import Path
 
-    from xlmd.data.phrasebook.generate import generate
+    from xlmd.data.phrasebook.generate import LEXICONS, generate
 
     parser = _parser(
         phrasebook, "language", "split", "out",
         size={"type": int, "required": True},
         seed={"type": int, "default": 1},
-        lexicons={"default": "resources/phrasebook", "help": "folder with meanings.yaml and the lexicons"},
+        lexicons={"default": LEXICONS, "help": "folder with meanings.yaml and the lexicons"},
     )  # fmt: skip
     args = parser.parse_args(argv)
     generate(args.language, args.split, args.size, args.seed, Path(args.out), Path(args.lexicons))
@@ -233,7 +234,7 @@ def by_name(argv: Sequence[str]) -> list[str]:
     """
     from pathlib import Path
 
-    from xlmd.experiment.code_version import ROOT, code_version
+    from xlmd.experiment.code_version import code_version
     from xlmd.experiment.configuration import read_definitions
     from xlmd.experiment.run_settings import RunSettings, as_flags, load_config
 
@@ -241,16 +242,15 @@ def by_name(argv: Sequence[str]) -> list[str]:
     parser.add_argument("run", metavar="RUN-NAME")
     parser.add_argument("--config", nargs="+", default=["config.yaml"], help="config.yaml and what overlays it")
     args = parser.parse_args(argv)
-    schemas = ROOT.parent / "workflow/schemas"
-    config = load_config(args.config, schemas, ROOT.parent / "resources")
-    runs = RunSettings(config, read_definitions(schemas))
+    config = load_config(args.config)
+    runs = RunSettings(config, read_definitions())
     run = runs.find(args.run)
     missing = [path for path in runs.inputs(run) if not Path(path).exists()]
     if missing:
-        overlays = f" --configfile {' '.join(args.config[1:])}" if args.config[1:] else ""
+        overlays = f" --configfile {shlex.join(args.config[1:])}" if args.config[1:] else ""
         raise UserError(
             f"{missing[0]} is missing; what {run.name} is trained on is made by\n"
-            f"  snakemake --cores all {' '.join(missing)}{overlays}"
+            f"  snakemake --cores all {shlex.join(missing)}{overlays}"
         )
     code = code_version("train", [f"xlmd.systems.{run.system}"])
     settings = {"device": config["device"]} | runs.settings(run) | runs.files(run) | {"code": code}

@@ -16,6 +16,9 @@ from typing import IO, Any
 
 from xlmd.errors import UserError
 
+# What comes with the package beside code: schemas, lexicons, the paper's tables, the corpora that it knows.
+RESOURCES = Path(__file__).parent / "resources"
+
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:

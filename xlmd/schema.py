@@ -1,6 +1,6 @@
 """The JSON schema of every system and settings dataclass, so that config.yaml is checked against the code's own list.
 
-`python -m xlmd.schema > workflow/schemas/settings.schema.yaml` writes it anew; a test fails when the two differ.
+`python -m xlmd.schema > xlmd/resources/schemas/settings.schema.yaml` writes it anew; a test fails when the two differ.
 """
 
 import types
@@ -49,7 +49,7 @@ def _entry(name: str) -> dict:
             "decoding": {"$ref": f"#/$defs/{name}.decoding"},
             "decodings": {
                 "type": "array",
-                "items": {"type": "string", "pattern": f"^{DECODING}$"},
+                "items": {"type": "string", "pattern": rf"^{DECODING}\Z"},
                 "uniqueItems": True,
                 "description": "Further decodings of each run, by name, made together with those of the tables.",
             },

@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -23,11 +22,10 @@ from xlmd.experiment.layout import TEACHER, Layout
 from xlmd.experiment.run_settings import RunSettings, as_flags
 from xlmd.experiment.tables import TABLES, points, shown, timed
 
-SCHEMAS = Path(workflow.basedir) / "schemas"
 try:
-    resolve_corpora(config, "resources/corpora.yaml")
-    resolve_models(config, "resources/models.yaml")
-    check_config(config, SCHEMAS)
+    resolve_corpora(config)
+    resolve_models(config)
+    check_config(config)
     # {corpus: {file name: {"url": …, "sha256": …}}}
     DOWNLOADS = {
         name: downloads(name, entry)
@@ -65,7 +63,7 @@ BASE = f"{R}/bases/{{base}}"
 SHOWN = shown(config)
 
 # How each run is trained, by its name.
-RUN_SETTINGS = RunSettings(config, read_definitions(SCHEMAS))
+RUN_SETTINGS = RunSettings(config, read_definitions())
 
 
 def run_of(wildcards):
@@ -76,6 +74,15 @@ def run_of(wildcards):
         )
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+def checked_decoding(system, name):
+    """A decoding's name, if its system knows all that it says; if not, the workflow ends before anything runs."""
+    try:
+        RUN_SETTINGS.check_decoding(system, name)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    return name
 
 
 wildcard_constraints:
@@ -147,11 +154,7 @@ def flags(*settings):
     """Settings as command-line flags; later mappings win. In the order of their names, so that
     the order of the keys in a file reruns nothing."""
     merged = {key: value for mapping in settings for key, value in mapping.items()}
-    return " ".join(
-        f"--{key.replace('_', '-')} {' '.join(shlex.quote(str(one)) for one in (value if isinstance(value, list) else [value]))}"
-        for key, value in sorted(merged.items())
-        if value is not None and value != []
-    )
+    return as_flags(dict(sorted(merged.items())))
 
 
 def needs(rule):
@@ -166,6 +169,14 @@ def processes(trainer):
 
 def cores(trainer):
     return trainer["threads"] * processes(trainer)
+
+
+def every_core(wildcards):
+    """All cores that Snakemake may use; where it is not to run anything, as for --summary, nobody has said how many."""
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return 1
 
 
 def decodes(tables):

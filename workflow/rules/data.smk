@@ -2,9 +2,6 @@
 
 
 rule generate_phrasebook:
-    input:
-        meanings="resources/phrasebook/meanings.yaml",
-        lexicon="resources/phrasebook/{language}.yaml",
     output:
         f"{R}/corpora/{{corpus}}/raw/{{split}}.{{language}}",
     log:
@@ -23,13 +20,14 @@ rule generate_phrasebook:
     params:
         size=lambda w: config["corpora"][w.corpus]["sizes"][w.split],
         seed=lambda w: config["corpora"][w.corpus]["seed"],
-        lexicons=lambda w, input: Path(input.meanings).parent,
         code=lambda w: code_version(
-            "phrasebook", [f"xlmd.data.phrasebook.grammars.{w.language}"]
+            "phrasebook",
+            [f"xlmd.data.phrasebook.grammars.{w.language}"],
+            [f"phrasebook/{name}.yaml" for name in ("meanings", w.language)],
         ),
     shell:
-        "xlmd phrasebook --language {wildcards.language} --split {wildcards.split} --size {params.size}"
-        " --seed {params.seed} --lexicons {params.lexicons} --out {output} 2>&1 | tee {log}"
+        "xlmd phrasebook --language {wildcards.language:q} --split {wildcards.split:q} --size {params.size:q}"
+        " --seed {params.seed:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule download:
@@ -88,7 +86,7 @@ rule gather:
         sources=lambda w: json.dumps(raw_sources(w.corpus, w.split, w.language)),
         code=code_version("gather"),
     shell:
-        "xlmd gather --sources {params.sources:q} --out {output} 2>&1 | tee {log}"
+        "xlmd gather --sources {params.sources:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule preprocess:
@@ -127,10 +125,10 @@ rule preprocess:
         ),
         code=code_version("preprocess"),
     shell:
-        "xlmd preprocess --source {input.first} --language {wildcards.first} --target {input.second}"
-        " --target-language {wildcards.second} --split {wildcards.split} --tokenize {params.tokenize}"
-        " --romanian {params.romanian} --cleaning {params.cleaning:q} --held-out {input.held_out} --processes {threads}"
-        " --out {params.folder} 2>&1 | tee {log}"
+        "xlmd preprocess --source {input.first:q} --language {wildcards.first:q} --target {input.second:q}"
+        " --target-language {wildcards.second:q} --split {wildcards.split:q} --tokenize {params.tokenize:q}"
+        " --romanian {params.romanian:q} --cleaning {params.cleaning:q} --held-out {input.held_out:q} --processes {threads}"
+        " --out {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule preprocess_monolingual:
@@ -154,5 +152,5 @@ rule preprocess_monolingual:
         romanian=config["preprocessing"]["romanian"],
         code=code_version("preprocess"),
     shell:
-        "xlmd preprocess --source {input.raw} --language {wildcards.language} --tokenize {params.tokenize}"
-        " --romanian {params.romanian} --held-out {input.held_out} --processes {threads} --out {output} 2>&1 | tee {log}"
+        "xlmd preprocess --source {input.raw:q} --language {wildcards.language:q} --tokenize {params.tokenize:q}"
+        " --romanian {params.romanian:q} --held-out {input.held_out:q} --processes {threads} --out {output:q} 2>&1 | tee {log:q}"

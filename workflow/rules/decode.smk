@@ -22,9 +22,9 @@ DECODE_PARAMS = {
     ),
 }
 DECODE = (
-    "xlmd decode --run {params.run} --decodings {params.decodings} --defaults {params.defaults:q}"
-    " --tokenizer {params.tokenizer:q} --source {params.source} --max-tokens {params.max_tokens}"
-    " --threads {threads} --code {params.code} 2>&1 | tee {log}"
+    "xlmd decode --run {params.run:q} --decodings {params.decodings:q} --defaults {params.defaults:q}"
+    " --tokenizer {params.tokenizer:q} --source {params.source:q} --max-tokens {params.max_tokens:q}"
+    " --threads {threads} --code {params.code:q} 2>&1 | tee {log:q}"
 )
 
 for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.items()):
@@ -54,7 +54,7 @@ for NUMBER, ((SYSTEM, PART, *DECODINGS), RUNS) in enumerate(DECODED_TOGETHER.ite
             gpu=GPU,
         params:
             **DECODE_PARAMS,
-            decodings=DECODINGS,
+            decodings=[checked_decoding(SYSTEM, name) for name in DECODINGS],
         shell:
             DECODE
 
@@ -83,6 +83,8 @@ rule decode_otherwise:
         gpu=GPU,
     params:
         **DECODE_PARAMS,
-        decodings=lambda w: [w.decoding],
+        decodings=lambda w: [
+            checked_decoding(names.parse_run(w.run).system, w.decoding)
+        ],
     shell:
         DECODE

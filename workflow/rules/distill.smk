@@ -29,5 +29,5 @@ rule distill:
         flags=flags(config["distillation"], {"threads": None}),
         code=code_version("distill"),
     shell:
-        "xlmd distill --model {input.model} --source {params.source} --out {params.folder} {params.flags}"
-        " --threads {threads} --code {params.code} 2>&1 | tee {log}"
+        "xlmd distill --model {input.model:q} --source {params.source:q} --out {params.folder:q} {params.flags:q}"
+        " --threads {threads} --code {params.code:q} 2>&1 | tee {log:q}"

@@ -21,7 +21,7 @@ rule latency:
         f"{R}/benchmarks/latency/{{table}}.tsv"
     conda:
         "../envs/xlmd.yaml"
-    threads: workflow.cores
+    threads: every_core
     resources:
         **needs("latency"),
         gpu=GPU,
@@ -48,6 +48,6 @@ rule latency:
             ],
         ),
     shell:
-        "xlmd latency --runs-folder {params.runs} --cells {params.cells} --defaults {params.defaults:q}"
-        " --direction {params.direction} --tokenizer {params.tokenizer:q} --source {params.source} --text {input.text}"
-        " --device {params.device} {params.protocol} --tokenize {params.tokenize} --romanian {params.romanian} --out {output} 2>&1 | tee {log}"
+        "xlmd latency --runs-folder {params.runs:q} --cells {params.cells:q} --defaults {params.defaults:q}"
+        " --direction {params.direction:q} --tokenizer {params.tokenizer:q} --source {params.source:q} --text {input.text:q}"
+        " --device {params.device:q} {params.protocol:q} --tokenize {params.tokenize:q} --romanian {params.romanian:q} --out {output:q} 2>&1 | tee {log:q}"

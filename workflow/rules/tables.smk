@@ -19,7 +19,7 @@ rule resolve_config:
         config=json.dumps(config | {"mirror": None}, sort_keys=True),
         code=code_version("resolve"),
     shell:
-        "xlmd resolve --config {params.config:q} --out {output} 2>&1 | tee {log}"
+        "xlmd resolve --config {params.config:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule table:
@@ -55,9 +55,9 @@ rule table:
         latency=lambda w, input: flags({"latency": list(input.latency)}),
         code=code_version("table"),
     shell:
-        "xlmd table {wildcards.table} --config {input.config} {params.paper} {params.latency} --corpora {input.corpora}"
-        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} --out-provenance {output.provenance}"
-        " 2>&1 | tee {log}"
+        "xlmd table {wildcards.table:q} --config {input.config:q} {params.paper:q} {params.latency:q} --corpora {input.corpora:q}"
+        " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} --out-provenance {output.provenance:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule figure1:
@@ -79,7 +79,7 @@ rule figure1:
     params:
         code=code_version("figure1"),
     shell:
-        "xlmd figure1 --model {input.model} --out {output} 2>&1 | tee {log}"
+        "xlmd figure1 --model {input.model:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule figure2:
@@ -105,8 +105,8 @@ rule figure2:
         pictures=lambda w, output: list(output)[:3],
         code=code_version("figure2"),
     shell:
-        "xlmd figure2 --config {input.config} --papers {input.paper} --latency {input.latency} --out {params.pictures}"
-        " --out-csv {output.csv} --out-provenance {output.provenance} 2>&1 | tee {log}"
+        "xlmd figure2 --config {input.config:q} --papers {input.paper:q} --latency {input.latency:q} --out {params.pictures:q}"
+        " --out-csv {output.csv:q} --out-provenance {output.provenance:q} 2>&1 | tee {log:q}"
 
 
 rule audit:
@@ -134,7 +134,7 @@ rule audit:
         ),
         config=f"{R}/config.yaml",
         paper=[
-            f"resources/paper/{spec.name}.csv"
+            jobs.paper_table(spec.name)
             for spec in TABLES.values()
             if spec.name in spec.paper
         ],
@@ -156,8 +156,8 @@ rule audit:
         tables=AUDITED,
         code=code_version("audit"),
     shell:
-        "xlmd audit --config {input.config} --paper {params.paper} --tables {params.tables} --out-md {output.md}"
-        " --out-csv {output.csv} --out-html {output.html} 2>&1 | tee {log}"
+        "xlmd audit --config {input.config:q} --paper {params.paper:q} --tables {params.tables:q} --out-md {output.md:q}"
+        " --out-csv {output.csv:q} --out-html {output.html:q} 2>&1 | tee {log:q}"
 
 
 rule samples:
@@ -196,7 +196,7 @@ rule samples:
     params:
         code=code_version("samples"),
     shell:
-        "xlmd samples --config {input.config} --table {wildcards.table} --out {output} 2>&1 | tee {log}"
+        "xlmd samples --config {input.config:q} --table {wildcards.table:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule curves:
@@ -227,4 +227,4 @@ rule curves:
         runs=lambda w, input: [Path(path).parent for path in input],
         code=code_version("curves"),
     shell:
-        "xlmd curves --runs {params.runs} --out {output} 2>&1 | tee {log}"
+        "xlmd curves --runs {params.runs:q} --out {output:q} 2>&1 | tee {log:q}"

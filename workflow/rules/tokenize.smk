@@ -24,8 +24,8 @@ rule train_tokenizer:
         seed=config["seed"],
         code=code_version("tokenizer"),
     shell:
-        "xlmd tokenizer --text {input} --vocabulary {params.vocabulary} --seed {params.seed}"
-        " --out {output} 2>&1 | tee {log}"
+        "xlmd tokenizer --text {input:q} --vocabulary {params.vocabulary:q} --seed {params.seed:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule encode:
@@ -49,4 +49,4 @@ rule encode:
         prefix=lambda w, output: output[0].removesuffix(".ids.npy"),
         code=code_version("encode"),
     shell:
-        "xlmd encode --text {input.text} --tokenizer {params.tokenizer:q} --out {params.prefix} 2>&1 | tee {log}"
+        "xlmd encode --text {input.text:q} --tokenizer {params.tokenizer:q} --out {params.prefix:q} 2>&1 | tee {log:q}"

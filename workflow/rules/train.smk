@@ -27,4 +27,4 @@ rule train:
         ),
         code=lambda w: code_version("train", [f"xlmd.systems.{w.system}"]),
     shell:
-        "xlmd train {wildcards.system} {params.flags:q} --code {params.code} 2>&1 | tee {log}"
+        "xlmd train {wildcards.system:q} {params.flags:q} --code {params.code:q} 2>&1 | tee {log:q}"

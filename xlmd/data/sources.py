@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -32,6 +33,7 @@ from xlmd.progress import progress
 MAX_RATIO = 100
 ALWAYS_ALLOWED_BYTES = 10_000_000
 _LONGEST_HEADER = 100_000
+_NAME_IT = "give it a `name` beside its `url`"
 _PATIENCE = 1800  # seconds
 
 _PACKED = {".gz": open_gzip, ".xz": lzma.open, ".bz2": bz2.open}
@@ -60,8 +62,8 @@ def has_language(corpus: dict[str, Any], split: str, language: str) -> bool:
 def downloads(name: str, corpus: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """{file name: {url, sha256, …}} of what a corpus of the configuration needs from elsewhere.
 
-    A file is called as in its address; a sha256 given once for an address holds wherever it stands. Raises UserError if
-    two addresses end in one name, or one has two hashes.
+    A sha256 given once for an address holds wherever it stands. Raises UserError if two addresses have one name, or one
+    has none or two hashes.
     """
     found: dict[str, dict[str, Any]] = {}
     for split, parts in corpus["splits"].items():
@@ -69,20 +71,33 @@ def downloads(name: str, corpus: dict[str, Any]) -> dict[str, dict[str, Any]]:
             for file in (as_file(entry) for key, entry in part.items() if key == "file" or key in corpus["languages"]):
                 if "url" not in file:
                     continue
-                known = found.setdefault(file_name(file), file)
                 where = f"config, at corpora.{name}.splits.{split}"
+                called = file_name(file)
+                if not called or re.search(r"[{}\x00-\x1f\x7f]", called):
+                    raise UserError(f"{where}: {file['url']} tells no good name of a file, but {called!r}; {_NAME_IT}")
+                known = found.setdefault(called, file)
                 if known["url"] != file["url"]:
-                    raise UserError(f"{where}: two files are called {file_name(file)}")
+                    raise UserError(
+                        f"{where}: two files are called {called}, {known['url']} and {file['url']}; {_NAME_IT}"
+                    )
                 hashes = {entry["sha256"] for entry in (known, file) if entry.get("sha256")}
                 if len(hashes) > 1:
                     raise UserError(f"{where}: {file['url']} has two hashes, {' and '.join(sorted(hashes))}")
-                found[file_name(file)] = known if known.get("sha256") else file
+                found[called] = known if known.get("sha256") else file
     return found
 
 
 def file_name(file: dict[str, Any]) -> str:
-    """What a downloaded file is called: the end of its address."""
-    return Path(urllib.parse.unquote(urllib.parse.urlsplit(file["url"]).path)).name
+    """What a downloaded file is called: its own `name`, or the end of its address.
+
+    Where the address asks a script for a file (download.php?f=moses/de-en.txt.zip), the end is that of the question.
+    """
+    if "name" in file:
+        return file["name"]
+    address = urllib.parse.urlsplit(file["url"])
+    asked = [Path(value).name for _, value in urllib.parse.parse_qsl(address.query)]
+    named = [name for name in asked if re.search(r"\.[A-Za-z][A-Za-z0-9]*$", name)]
+    return named[-1] if named else Path(urllib.parse.unquote(address.path)).name
 
 
 def local_path(file: dict[str, Any], folder: str) -> str:

@@ -15,15 +15,18 @@ import xlmd
 ROOT = Path(xlmd.__file__).parent
 
 
-def code_version(verb: str, modules: Iterable[str] = ()) -> str:
+def code_version(verb: str, modules: Iterable[str] = (), resources: Iterable[str] = ()) -> str:
     """A hash over the verb's own function in `xlmd.cli` and what it names there, `modules`, and all that these import.
 
-    modules: names that the verb finds only when it runs, such as "xlmd.systems.transformer".
+    modules: names that the verb finds only when it runs, such as "xlmd.systems.transformer". resources: files below
+    xlmd/resources that it reads.
     """
     own, reached = _reached(verb, modules)
     digest = hashlib.sha256("\n".join(map(_effective, own)).encode())
     for path in reached:
         digest.update(str(path.relative_to(ROOT)).encode() + _content(path))
+    for name in resources:
+        digest.update(name.encode() + (ROOT / "resources" / name).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -1,5 +1,7 @@
 """Reading the configuration; checks of it, against the schemas and for values that must fit together."""
 
+import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,22 +11,42 @@ import yaml
 
 from xlmd.errors import UserError
 from xlmd.experiment.grid import ALWAYS_SPELT, BASELINE, OURS, Grid
-from xlmd.experiment.names import DECODING, DIRECTION
+from xlmd.experiment.names import DECODING, DIRECTION, FOLDER_NAME, FOLDER_PATH, LANGUAGE
 from xlmd.experiment.tables import TABLES
+from xlmd.files import RESOURCES
 from xlmd.pretrained.registry import find_model
 
 # The parts of a base, and what `source` says where they are trained here.
 IMPORTABLE = {"tokenizer": "train", "mlm": "pretrain"}
 
+
+def _name(pattern: str, description: str) -> dict[str, str]:
+    return {"type": "string", "pattern": rf"^{pattern}\Z", "description": description}
+
+
+_FOLDER = "not beginning with - or ~, no braces, no white space at its ends"
 _NAMES = {
-    "pair": {"type": "string", "pattern": f"^{DIRECTION}$"},
-    "decoding_name": {"type": "string", "pattern": f"^{DECODING}$"},
+    "pair": _name(DIRECTION, "two languages, as en-de"),
+    "language": _name(LANGUAGE, "the code of a language, two or three small letters"),
+    "decoding_name": _name(DECODING, "options, as iterations=4-strategy=static"),
+    "folder_name": _name(FOLDER_NAME, f"the name of a folder, {_FOLDER}"),
+    "folder_path": _name(FOLDER_PATH, f"a relative path of folders, each {_FOLDER}"),
 }
 
 
-def read_definitions(schemas: Path) -> dict[str, Any]:
+_SCHEMAS = RESOURCES / "schemas"
+_CORPORA, _MODELS = RESOURCES / "corpora.yaml", RESOURCES / "models.yaml"
+
+
+def read_definitions() -> dict[str, Any]:
     """What `xlmd.schema` wrote: the settings of every system. Quick, unlike asking the systems, which import torch."""
-    return yaml.safe_load((schemas / "settings.schema.yaml").read_text(encoding="utf-8"))
+    return read_config(_SCHEMAS / "settings.schema.yaml")
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON schema of the whole configuration."""
+    schema = read_config(_SCHEMAS / "config.schema.yaml")
+    return schema | {"$defs": schema["$defs"] | read_definitions() | _NAMES}
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -37,36 +59,39 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
-def resolve_corpora(config: dict[str, Any], registry: str | Path) -> None:
+def resolve_corpora(config: dict[str, Any]) -> None:
     """Replace, in place, each corpus of kind `registered` by what the registry has under its name.
 
     What else the configuration says of it, as another dev set, stands instead of the registry's. Raises UserError
     naming a corpus that the registry does not have.
     """
     registered = [
-        name
-        for name, entry in (config.get("corpora") or {}).items()
-        if isinstance(entry, dict) and entry.get("kind") == "registered"
+        name for name, entry in _mapping(config.get("corpora")).items() if _mapping(entry).get("kind") == "registered"
     ]
-    known = read_config(registry) if registered else {}
+    known = read_config(_CORPORA) if registered else {}
     for name in registered:
         if name not in known:
-            raise UserError(f"config, at corpora.{name}: {registry} has no such corpus, only {sorted(known)}")
+            raise UserError(f"config, at corpora.{name}: {_CORPORA.name} has no such corpus, only {sorted(known)}")
         own = config["corpora"][name]
-        splits = known[name]["splits"] | own.get("splits", {})
+        splits = known[name]["splits"] | _mapping(own.get("splits"))
         config["corpora"][name] = known[name] | own | {"kind": "files", "splits": splits}
 
 
-def resolve_models(config: dict[str, Any], registry: str | Path) -> None:
+def _mapping(value: Any) -> dict:
+    """`value` if it is a mapping; what else stands in its place is the schema's to name."""
+    return value if isinstance(value, dict) else {}
+
+
+def resolve_models(config: dict[str, Any]) -> None:
     """Leave below `models`, in place, those that the bases start from: the configuration's own, or the registry's.
 
     Raises UserError naming the key of a model that is neither there nor a folder, listing those that are there.
     """
-    known = read_config(registry) | (config.get("models") or {})
+    known = read_config(_MODELS) | _mapping(config.get("models"))
     used: dict[str, Any] = {}
-    for name, base in (config.get("bases") or {}).items():
+    for name, base in _mapping(config.get("bases")).items():
         for part in IMPORTABLE:
-            entry = (base or {}).get(part)
+            entry = _mapping(base).get(part)
             if isinstance(entry, dict) and is_imported(base, part) and isinstance(entry["source"], str):
                 _at(f"bases.{name}.{part}.source", find_model, known, entry["source"], entry.get("via"))
                 used |= {model: known[model] for model in [entry["source"]] if model in known}
@@ -85,17 +110,51 @@ def _at(key: str, function: Callable, *arguments: Any) -> Any:
         raise UserError(f"config, at {key}: {error}") from None
 
 
-def check_config(config: dict[str, Any], schemas: Path) -> None:
+def check_config(config: dict[str, Any]) -> None:
     """Raise UserError naming the key that is unknown, missing, has a bad value, or does not fit another."""
-    schema = yaml.safe_load((schemas / "config.schema.yaml").read_text(encoding="utf-8"))
-    schema["$defs"] |= read_definitions(schemas) | _NAMES
+    schema = config_schema()
+    for key, problem in _unreadable(config):
+        raise UserError(f"config, at {key or '(top level)'}: {problem}")
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if errors:
         worst = jsonschema.exceptions.best_match(errors)
         key = ".".join(map(str, worst.absolute_path)) or "(top level)"
-        raise UserError(f"config, at {key}: {worst.message}")
+        raise UserError(f"config, at {key}: {_message(worst)}")
     for key, problem in _inconsistencies(config, schema["$defs"]["mlm"]["properties"]["layers"]["default"]):
         raise UserError(f"config, at {key}: {problem}")
+
+
+def _unreadable(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) of what YAML reads as another thing than was meant, or as no thing of a schema."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                yield key, f"a key is {name!r}, not a text; {_QUOTES}"
+            else:
+                yield from _unreadable(inner, f"{key}.{name}".removeprefix("."))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _unreadable(inner, f"{key}.{number}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield key, f"{value} is not a finite number"
+
+
+_QUOTES = "YAML takes no, off, 2016 and the like for other things: put it in quotes"
+
+
+def _message(error: jsonschema.ValidationError) -> str:
+    """What is wrong with a value, and what is meant where the schema's own words would not tell."""
+    if error.validator == "pattern" and "description" in error.schema:
+        return f"{error.instance!r}: expected {error.schema['description']}"
+    if error.validator == "type" and error.validator_value == "string" and not isinstance(error.instance, dict | list):
+        return f"{error.message}; {_QUOTES}"
+    if (
+        error.validator == "type"
+        and isinstance(error.instance, str)
+        and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", error.instance)
+    ):
+        return f"{error.message}; YAML takes a number for one only with a point, as 1.0e-3"
+    return error.message
 
 
 def _inconsistencies(config: dict[str, Any], default_layers: int) -> Iterator[tuple[str, str]]:

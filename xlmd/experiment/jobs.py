@@ -9,6 +9,7 @@ from xlmd.data.sources import has_language, located, sources_of
 from xlmd.experiment.layout import Layout
 from xlmd.experiment.names import parse_run
 from xlmd.experiment.tables import TABLES, points, shown
+from xlmd.files import RESOURCES
 from xlmd.pretrained import registry
 from xlmd.pretrained.registry import Source
 
@@ -94,6 +95,11 @@ def timings(layout: Layout, table: str) -> list[str]:
     return [layout.latency(job)] if job else []
 
 
+def paper_table(name: str) -> str:
+    """What the paper prints in a table, or says of the protocols (CSV)."""
+    return str(RESOURCES / "paper" / f"{name}.csv")
+
+
 def table_inputs(layout: Layout, table: str) -> dict[str, list[str]]:
     """What a table is made from: translations, their scores, and the records that its provenance follows."""
     spec, found = TABLES[table], points(layout.config, table)
@@ -114,6 +120,6 @@ def table_inputs(layout: Layout, table: str) -> dict[str, list[str]]:
         "latency": timings(layout, table),
         "translations": [f"{folder}/test.txt" for folder in decodes] if case else [],
         "texts": [layout.text(d, "test", side) for d in directions for side in (0, 1)] if case else [],
-        "paper": [f"resources/paper/{name}.csv" for name in spec.paper],
-        "protocols": ["resources/paper/protocols.csv"] if spec.protocols else [],
+        "paper": [paper_table(name) for name in spec.paper],
+        "protocols": [paper_table("protocols")] if spec.protocols else [],
     }

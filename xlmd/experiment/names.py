@@ -11,6 +11,12 @@ from xlmd.errors import UserError
 
 Options = tuple[tuple[str, Any], ...]  # in the order of their name
 
+# What a shell, a flag and Snakemake take for a folder's name where it is quoted: no hidden meaning of a leading - or ~,
+# no braces, in which Snakemake has its wildcards, nothing invisible.
+FOLDER_NAME = r"(?![-~\s]|\.{1,2}(?:/|\Z))[^/{}\x00-\x1f\x7f-\x9f]+(?<!\s)"
+FOLDER_PATH = rf"(?:\.\./)*{FOLDER_NAME}(?:/{FOLDER_NAME})*"
+
+DEV = "dev"  # the value of an option that stands for the one chosen on the dev set
 DATA = ("original", "distilled")
 LANGUAGE = "[a-z]{2,3}"
 DIRECTION = f"{LANGUAGE}-{LANGUAGE}"

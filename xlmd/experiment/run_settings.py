@@ -10,24 +10,23 @@ from typing import Any, Literal
 from xlmd.errors import UserError
 from xlmd.experiment.configuration import check_config, read_config, resolve_corpora, resolve_models
 from xlmd.experiment.layout import Layout
-from xlmd.experiment.names import RunName, parse_run
+from xlmd.experiment.names import DEV, RunName, parse_decoding, parse_run
 from xlmd.options import parse
 
 _TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
 
 
-def load_config(paths: Sequence[str | Path], schemas: Path, registries: Path) -> dict[str, Any]:
+def load_config(paths: Sequence[str | Path]) -> dict[str, Any]:
     """The configuration that Snakemake has of the same files: later ones overlay earlier ones, key by key.
 
-    registries: the folder of the corpora and models that the project knows. Raises UserError naming a file that cannot
-    be read, or the key at fault.
+    Raises UserError naming a file that cannot be read, or the key at fault.
     """
     config: dict[str, Any] = {}
     for path in paths:
         config = _overlaid(config, read_config(path))
-    resolve_corpora(config, registries / "corpora.yaml")
-    resolve_models(config, registries / "models.yaml")
-    check_config(config, schemas)
+    resolve_corpora(config)
+    resolve_models(config)
+    check_config(config)
     return config
 
 
@@ -72,13 +71,15 @@ class RunSettings:
             for kind in (f"{run.system}.settings", "trainer")
             for name, entry in self._definitions[kind]["properties"].items()
         }
-        for key, text in run.overrides.items():
-            if key not in known:
-                raise UserError(f"run {run.name}: {run.system} has no setting {key!r}; it has: {', '.join(known)}")
-            value = parse(f"run {run.name}: {key}", text, _hint(known[key]))
-            least = known[key].get("minimum")
-            if least is not None and value is not None and value < least:
-                raise UserError(f"run {run.name}: {key} = {text}: must be at least {least}")
+        _check_texts(f"run {run.name}", f"{run.system} has no setting", run.overrides, known)
+
+    def check_decoding(self, system: str, name: str) -> None:
+        """Raise UserError if a decoding's name says what the system does not know."""
+        if system not in self.config["systems"]:
+            raise UserError(f"decoding {name}: {system!r} is not among systems, {', '.join(self.config['systems'])}")
+        given = {key: text for key, text in parse_decoding(name).items() if text != DEV}
+        known = self._definitions[f"{system}.decoding"]["properties"]
+        _check_texts(f"decoding {name}", f"{system} has no option", given, known)
 
     def trainer(self, run: RunName) -> dict[str, Any]:
         """How it is trained: as its system, in its direction, and, of what a job asks for, as its name says."""
@@ -134,6 +135,17 @@ class RunSettings:
     def _pretrained(self, run: RunName) -> dict[str, str]:
         """The settings of its system that name a pre-trained model, and whose."""
         return self._definitions["systems"]["properties"][run.system]["pretrained"]
+
+
+def _check_texts(where: str, lacks: str, texts: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    """Raise UserError naming the first option in a name that is not `known`, by the schema, or whose value is wrong."""
+    for key, text in texts.items():
+        if key not in known:
+            raise UserError(f"{where}: {lacks} {key!r}; it has: {', '.join(known)}")
+        value = parse(f"{where}: {key}", text, _hint(known[key]))
+        least = known[key].get("minimum")
+        if least is not None and value is not None and value < least:
+            raise UserError(f"{where}: {key} = {text}: must be at least {least}")
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

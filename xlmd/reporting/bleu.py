@@ -132,7 +132,9 @@ def _detokenized_metric(language: str, tokenizer: str | None) -> BLEU:
     try:
         return BLEU(tokenize=tokenizer)
     except (RuntimeError, ImportError) as error:
-        raise UserError(f"sacreBLEU's tokenizer {tokenizer!r} for language {language!r}: {error}") from error
+        extra = tokenizer.removesuffix("-mecab")
+        install = f"; pip install 'sacrebleu[{extra}]' brings it" if extra != tokenizer else ""
+        raise UserError(f"sacreBLEU's tokenizer {tokenizer!r} for language {language!r}: {error}{install}") from error
 
 
 def _summary(metric: Metric, hypotheses: list[str], references: list[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Answers where a cell of a table comes from, out of the provenance written beside it."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def explain(table: str | Path, keys: Sequence[str], column: str) -> str:
         f"scale: {record['scale']['name']}; table made {record['finished']}",
     ]
     for origin in cell["origins"]:
-        lines += ["", *_origin(origin, record)]
+        lines += ["", *_origin(origin, record, table.parent)]
     return "\n".join(lines)
 
 
@@ -62,7 +63,9 @@ def _choice(cells: list[dict[str, Any]], row: list[dict[str, Any]], keys: Sequen
     return f"no measured row {' '.join(keys)!r}; there are: {', '.join(known)}"
 
 
-def _origin(origin: dict[str, Any], record: dict[str, Any]) -> list[str]:
+def _origin(origin: dict[str, Any], record: dict[str, Any], results: Path) -> list[str]:
+    """results: where the results are now; their paths were recorded as seen from where Snakemake ran."""
+    root, _, name = origin["run"].rpartition("/runs/")
     run = record["runs"][origin["run"]]
     git = run["environment"]["git"] or {}
     lines = [
@@ -74,17 +77,16 @@ def _origin(origin: dict[str, Any], record: dict[str, Any]) -> list[str]:
         f"  trainer:     {_flat(run['settings']['trainer'])}",
     ]
     lines += [f"  input:       {path}  sha256 {digest[:16]}…" for path, digest in run["inputs"].items()]
-    score = Path(origin["decoding"]) / "test.score.json"
-    if score.exists():
-        figures = read_json(score)
-        lines.append(f"  BLEU:        {figures['bleu']['score']:.2f}  {figures['bleu']['signature']}")
-        lines.append(f"  sacreBLEU:   {figures['sacrebleu']['score']:.2f}  {figures['sacrebleu']['signature']}")
+    figures = read_json(results / Path(origin["decoding"]).relative_to(root) / "test.score.json")
+    lines.append(f"  BLEU:        {figures['bleu']['score']:.2f}  {figures['bleu']['signature']}")
+    lines.append(f"  sacreBLEU:   {figures['sacrebleu']['score']:.2f}  {figures['sacrebleu']['signature']}")
     if origin["latency"]:
         lines.append(f"  latency:     {origin['latency']}")
-    root, _, name = origin["run"].partition("/runs/")
     lines.append(f"  log:         {root}/logs/train/{name}.log")
     lines.append(f"  made by:     {run['command']}")
-    lines.append(f"  make anew:   snakemake --cores all --force {origin['run']}/run.json, then the table")
+    lines.append(
+        f"  make anew:   snakemake --cores all --force {shlex.quote(origin['run'] + '/run.json')}, then the table"
+    )
     lines.append("               (with the --configfile of this scale, where it is not the default)")
     return lines
 

@@ -15,7 +15,7 @@ from xlmd.data.encoded import EncodedText, encoded_paths
 from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
-from xlmd.options import option
+from xlmd.options import check, option
 from xlmd.train.recipe import train_task
 from xlmd.train.settings import TrainerSettings
 
@@ -27,17 +27,24 @@ class MaskedLMSettings:
     """The shape of the model and of its objective."""
 
     layers: int = option(12, "number of layers", 1)
-    d_model: int = option(768, "width")
-    ffn: int = option(3072, "width of the feed-forward sublayer")
-    heads: int = option(12, "attention heads")
-    dropout: float = option(0.1, "dropout rate, attention included")
-    max_positions: int = option(512, "longest sequence")
-    initializer_range: float = option(0.02, "standard deviation of the initial weights")
+    d_model: int = option(768, "width", 1)
+    ffn: int = option(3072, "width of the feed-forward sublayer", 1)
+    heads: int = option(12, "attention heads", 1)
+    dropout: float = option(0.1, "dropout rate, attention included", 0)
+    max_positions: int = option(512, "longest sequence", 4)
+    initializer_range: float = option(0.02, "standard deviation of the initial weights", 0)
     masked: float = option(0.15, "share of tokens to predict")
-    mask_share: float = option(0.8, "share of these that become <mask>")
-    random_share: float = option(0.1, "share of these that become a random piece; the rest stay as they are")
-    translation_fraction: float = option(0.7, "share of batches that hold translation pairs")
+    mask_share: float = option(0.8, "share of these that become <mask>", 0)
+    random_share: float = option(0.1, "share of these that become a random piece; the rest stay as they are", 0)
+    translation_fraction: float = option(0.7, "share of batches that hold translation pairs", 0)
     held_out: int = option(500, "lines kept for validation", 1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.d_model % self.heads:
+            raise UserError(f"d_model {self.d_model} must be a multiple of heads {self.heads}")
+        if not 0 < self.masked <= 1:
+            raise UserError(f"masked = {self.masked}: must be above 0, and at most 1")
 
 
 def masked_lm_loss(

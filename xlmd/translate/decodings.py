@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
-from xlmd.experiment.names import parse_decoding
+from xlmd.experiment.names import DEV, parse_decoding
 from xlmd.files import read_json
 from xlmd.options import parse_options
 from xlmd.systems import find_system
 
 ENGINE = "engine"  # stands in the name of a timing: the program that runs the model, which is no option of its system
-DEV = "dev"  # the value of an option that stands for the one chosen on the dev set
 
 
 def decoding_options(run: str | Path, name: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:

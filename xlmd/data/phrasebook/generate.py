@@ -10,14 +10,14 @@ from xlmd.data.phrasebook import grammars, sampler
 from xlmd.data.phrasebook.lexicon import check_complete, load
 from xlmd.data.phrasebook.meaning import Meaning
 from xlmd.errors import UserError
-from xlmd.files import write_lines
+from xlmd.files import RESOURCES, write_lines
 from xlmd.progress import progress
 
 # A further language is one module xlmd/data/phrasebook/grammars/<code>.py and one lexicon <code>.yaml, no more: so
 # nothing that the other languages are made of changes.
 LANGUAGES = sorted(module.name for module in pkgutil.iter_modules(grammars.__path__))
 
-LEXICONS = Path(__file__).resolve().parents[3] / "resources" / "phrasebook"
+LEXICONS = RESOURCES / "phrasebook"
 
 
 def generate(language: str, split: str, size: int, seed: int, out: Path, lexicons: Path = LEXICONS) -> None:

@@ -1,4 +1,4 @@
-"""Meanings: sampled from what the phrasebook can talk about (resources/phrasebook/meanings.yaml)."""
+"""Meanings: sampled from what the phrasebook can talk about (xlmd/resources/phrasebook/meanings.yaml)."""
 
 import hashlib
 import random
