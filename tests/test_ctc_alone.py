@@ -15,4 +15,5 @@ def test_xlmd_ctc_imports_nothing_but_torch_and_itself():
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     added = [name for name in run.stdout.split() if name.split(".")[0] != "torch"]
     assert "xlmd.ctc.functional" in added
-    assert not [name for name in added if not (name == "xlmd" or name.startswith(("xlmd.ctc", "xlmd._cuda")))]
+    own = ("xlmd.ctc", "xlmd._cuda", "_cython", "cython_runtime")  # compiled modules put their runtime's names there
+    assert not [name for name in added if not (name == "xlmd" or name.startswith(own))]
