@@ -12,6 +12,7 @@ from xlmd.ctc import (
     ctc_best_path,
     ctc_feasible,
     ctc_loss,
+    derivatives,
     linear,
     linear_ctc_best_path,
     linear_ctc_loss,
@@ -486,7 +487,19 @@ def test_the_operators_pass_opcheck(dtype, with_bias, frozen):
     scale = torch.ones(3, dtype=linear.accumulation_dtype(weight))
     torch.library.opcheck(
         torch.ops.xlmd.linear_ctc_by_rows,
-        (hidden, weight, bias, scale, *case.rest, *lattice, True, 0, needed, True),
+        (
+            hidden,
+            weight,
+            bias,
+            derivatives.anchor(hidden, weight, bias),
+            scale,
+            *case.rest,
+            *lattice,
+            True,
+            0,
+            needed,
+            True,
+        ),
     )
     torch.library.opcheck(
         torch.ops.xlmd.linear_ctc_by_vocabulary, (hidden, weight, bias, *case.rest, *lattice, 0, any(needed), True)

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from small_models import LAYERS, MASK, decorated, save_mlm, sources
+from small_models import LAYERS, MASK, VOCABULARY, decorated, save_mlm, sources
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
 from xlmd.method.decorator import LatentTransform, upsampled_lengths
-from xlmd.method.model import XLMDForTranslation
+from xlmd.method.model import XLMDForTranslation, decorate
 from xlmd.systems.xlmd import XLMD, XLMDDecoding, XLMDSettings
 
 
@@ -210,3 +210,18 @@ def test_the_parameter_count_of_the_full_size_mlm_is_xlm_roberta_bases():
     with torch.device("meta"):
         model = XLMRobertaForMaskedLM(config)
     assert sum(p.numel() for p in model.parameters()) == 278_295_186
+
+
+def test_a_keyword_that_the_decorator_does_not_have_is_refused(mlm):
+    with pytest.raises(TypeError, match="decorate has no keyword M, s; the decorator's are insertion_layer,"):
+        decorated(mlm, M=2, s=3.0)
+    with pytest.raises(TypeError, match="no keyword hidden_size"):  # XLM-R's own, which its weights decide
+        decorated(mlm, hidden_size=8)
+
+
+@pytest.mark.parametrize("name", ["mask_token_id", "blank_token_id"])
+@pytest.mark.parametrize("token", [-1, VOCABULARY])
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_special_token_beyond_the_vocabulary_is_refused(mlm, name, token, reset):
+    with pytest.raises(UserError, match=rf"{name} = {token} is not in the model's vocabulary: .* 0..{VOCABULARY - 1}"):
+        decorate(mlm, reset=reset, **({"mask_token_id": MASK} | {name: token}))

@@ -1,5 +1,7 @@
 """What the CTC functions accept. Every message names the argument and the value at fault."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,12 +13,27 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_tensor(name: str, tensor: Tensor) -> None:
+    require(isinstance(tensor, Tensor), f"{name} must be a tensor, got {type(tensor).__name__}")
+
+
+def lengths_tensor(name: str, lengths: Tensor | Sequence[int], device: torch.device) -> Tensor:
+    """Lengths as a tensor: (B,) int64 on `device` where they came as a list or tuple of integers, else unchanged."""
+    if isinstance(lengths, Tensor):
+        return lengths
+    valid = isinstance(lengths, Sequence) and all(isinstance(n, int) and not isinstance(n, bool) for n in lengths)
+    require(valid, f"{name} must be a tensor or a list of integers, got {lengths!r}")
+    return torch.tensor(lengths, dtype=torch.int64, device=device)
+
+
 def check_floats(name: str, tensor: Tensor, dimensions: int, shape: str) -> None:
+    check_tensor(name, tensor)
     require(tensor.dim() == dimensions, f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
     require(tensor.dtype in FLOATS, f"{name} must be floating point, got {tensor.dtype}")
 
 
 def check_integers(name: str, tensor: Tensor, shape: tuple[int, ...], meaning: str, device: torch.device) -> None:
+    check_tensor(name, tensor)
     require(tuple(tensor.shape) == shape, f"{name} must have shape {meaning} = {shape}, got {tuple(tensor.shape)}")
     require(tensor.dtype == torch.int64, f"{name} must be int64, got {tensor.dtype}")
     require(tensor.device == device, f"{name} is on {tensor.device}, the scores are on {device}")
@@ -25,6 +42,7 @@ def check_integers(name: str, tensor: Tensor, shape: tuple[int, ...], meaning: s
 def check_labels_and_lengths(
     targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, batch: int, device: torch.device
 ) -> None:
+    check_tensor("targets", targets)
     require(targets.dim() == 2, f"targets must have shape (B, L), got {tuple(targets.shape)}")
     check_integers("targets", targets, (batch, targets.shape[1]), "(B, L)", device)
     check_integers("input_lengths", input_lengths, (batch,), "(B,)", device)

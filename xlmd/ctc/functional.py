@@ -3,7 +3,7 @@
 Common arguments:
     hidden (B, T, d), weight (V, d), bias (V,): in place of a table of scores, those that a projection would make.
     targets (B, L) int64: labels; whatever stands beyond a target's length is ignored.
-    input_lengths, target_lengths (B,) int64.
+    input_lengths, target_lengths (B,) int64, or lists of integers.
     blank: the label of the blank; it may not stand in a target.
     observed (B, T) int64: positions forced beforehand, -1 where free. With constraint="token" the others name a token:
         only lattice states with that label survive there. With constraint="state" they name a lattice state 0..2L,
@@ -13,20 +13,31 @@ Common arguments:
         By default on the CPU only. Unvalidated, a bad length or label gives that sentence a NaN and reads nothing
         outside the tensors; nothing waits for the device.
 
-Wrong shapes, dtypes and devices always raise ValueError. float64 is computed in float64, everything else in float32.
+Wrong shapes, dtypes and devices always raise ValueError. The losses have one derivative, by reverse mode: a second one
+and forward mode raise RuntimeError. float64 is computed in float64, everything else in float32.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from xlmd.ctc import linear, operators
-from xlmd.ctc.checks import check_floats, check_labels_and_lengths, check_lengths, check_target, require
+from xlmd.ctc import derivatives, linear, operators
+from xlmd.ctc.checks import (
+    check_floats,
+    check_labels_and_lengths,
+    check_lengths,
+    check_target,
+    check_tensor,
+    lengths_tensor,
+    require,
+)
 from xlmd.ctc.linear import accumulation_dtype
 
 Reduction = Literal["none", "sum", "mean"]
 Constraint = Literal["token", "state"]
+Lengths = Tensor | Sequence[int]
 
 
 class BestPath(NamedTuple):
@@ -43,6 +54,10 @@ def _check_options(reduction: str, constraint: str) -> None:
     require(constraint in ("token", "state"), f"constraint must be token or state, got {constraint!r}")
 
 
+def _lengths(inputs: Lengths, targets: Lengths, device: torch.device) -> tuple[Tensor, Tensor]:
+    return lengths_tensor("input_lengths", inputs, device), lengths_tensor("target_lengths", targets, device)
+
+
 def _reads_values(scores: Tensor, validate: bool | None) -> bool:
     return not scores.is_cuda if validate is None else validate
 
@@ -51,15 +66,15 @@ def _reduce(loss: Tensor, target_lengths: Tensor, reduction: str, zero_infinity:
     if zero_infinity:
         loss = torch.where(loss == float("inf"), 0.0, loss)
     if reduction == "mean":
-        return (loss / target_lengths.clamp(min=1)).sum() / max(1, len(loss))
+        return (loss / target_lengths.clamp(min=1)).sum() / torch.sym_max(1, loss.shape[0])
     return loss.sum() if reduction == "sum" else loss
 
 
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,
-    input_lengths: Tensor,
-    target_lengths: Tensor,
+    input_lengths: Lengths,
+    target_lengths: Lengths,
     *,
     blank: int = 0,
     reduction: Reduction = "mean",
@@ -77,11 +92,14 @@ def ctc_loss(
     infeasible sentence has loss inf, or 0 with zero_infinity, and gradient 0. The mean of an empty batch is 0.
     """
     check_floats("log_probs", log_probs, 3, "(B, T, V)")
+    input_lengths, target_lengths = _lengths(input_lengths, target_lengths, log_probs.device)
     _check_options(reduction, constraint)
     batch, length, vocabulary = log_probs.shape
     check_target(targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, log_probs.device)
+    derivatives.refuse_forward_mode(log_probs)
     loss, _ = operators.ctc_loss(
         log_probs.to(accumulation_dtype(log_probs)),
+        derivatives.anchor(log_probs),
         targets,
         input_lengths,
         target_lengths,
@@ -108,8 +126,8 @@ def _with_tokens(states: Tensor, score: Tensor, targets: Tensor, blank: int) -> 
 def ctc_best_path(
     scores: Tensor,
     targets: Tensor,
-    input_lengths: Tensor,
-    target_lengths: Tensor,
+    input_lengths: Lengths,
+    target_lengths: Lengths,
     *,
     blank: int = 0,
     observed: Tensor | None = None,
@@ -122,6 +140,7 @@ def ctc_best_path(
     and -1 throughout.
     """
     check_floats("scores", scores, 3, "(B, T, V)")
+    input_lengths, target_lengths = _lengths(input_lengths, target_lengths, scores.device)
     batch, length, vocabulary = scores.shape
     check_target(targets, input_lengths, target_lengths, observed, batch, length, vocabulary, blank, scores.device)
     states, score = operators.ctc_best_states(
@@ -137,7 +156,6 @@ def ctc_best_path(
 
 
 def _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank) -> None:
-    check_floats("hidden", hidden, 3, "(B, T, d)")
     check_floats("weight", weight, 2, "(V, d)")
     require(
         weight.shape[1] == hidden.shape[2],
@@ -166,8 +184,8 @@ def linear_ctc_loss(
     hidden: Tensor,
     weight: Tensor,
     targets: Tensor,
-    input_lengths: Tensor,
-    target_lengths: Tensor,
+    input_lengths: Lengths,
+    target_lengths: Lengths,
     *,
     bias: Tensor | None = None,
     blank: int = 0,
@@ -188,10 +206,13 @@ def linear_ctc_loss(
     8 N V d operations for 6, but no (V, d) accumulator besides the gradient itself; reduction="none" always works so.
     Without chunk_rows up to 4096 rows, fewer where the vocabulary is large. What needs no gradient costs none.
     """
+    check_floats("hidden", hidden, 3, "(B, T, d)")
+    input_lengths, target_lengths = _lengths(input_lengths, target_lengths, hidden.device)
     _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank)
     _check_options(reduction, constraint)
     require(mode in ("rows", "vocab"), f"mode must be rows or vocab, got {mode!r}")
     require(chunk_rows is None or chunk_rows >= 1, f"chunk_rows must be at least 1, got {chunk_rows}")
+    derivatives.refuse_forward_mode(hidden, weight, bias)
     needed = [
         torch.is_grad_enabled() and tensor is not None and tensor.requires_grad for tensor in (hidden, weight, bias)
     ]
@@ -214,11 +235,12 @@ def linear_ctc_loss(
         return _reduce(loss, target_lengths, reduction, zero_infinity)
     scale = torch.ones_like(target_lengths, dtype=accumulation_dtype(hidden))
     if reduction == "mean":
-        scale = scale / target_lengths.clamp(min=1) / max(1, len(target_lengths))
+        scale = scale / target_lengths.clamp(min=1) / torch.sym_max(1, target_lengths.shape[0])
     return linear.linear_ctc_by_rows(
         hidden,
         weight,
         bias,
+        derivatives.anchor(hidden, weight, bias),
         scale,
         targets,
         input_lengths,
@@ -236,8 +258,8 @@ def linear_ctc_best_path(
     hidden: Tensor,
     weight: Tensor,
     targets: Tensor,
-    input_lengths: Tensor,
-    target_lengths: Tensor,
+    input_lengths: Lengths,
+    target_lengths: Lengths,
     *,
     bias: Tensor | None = None,
     blank: int = 0,
@@ -248,6 +270,8 @@ def linear_ctc_best_path(
 
     No normaliser is needed: it is the same for every path. The score is thus a sum of logits.
     """
+    check_floats("hidden", hidden, 3, "(B, T, d)")
+    input_lengths, target_lengths = _lengths(input_lengths, target_lengths, hidden.device)
     _check_linear(hidden, weight, bias, targets, input_lengths, target_lengths, observed, blank)
     states, score = linear.linear_ctc_best_states(
         hidden,
@@ -264,8 +288,10 @@ def linear_ctc_best_path(
 
 
 @torch.no_grad()
-def ctc_feasible(targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
+def ctc_feasible(targets: Tensor, input_lengths: Lengths, target_lengths: Lengths) -> Tensor:
     """(B,) bool: whether an alignment exists, that is input length >= target length + number of equal neighbours."""
+    check_tensor("targets", targets)
+    input_lengths, target_lengths = _lengths(input_lengths, target_lengths, targets.device)
     check_labels_and_lengths(targets, input_lengths, target_lengths, targets.shape[0], targets.device)
     if not targets.is_cuda:
         check_lengths("target_lengths", target_lengths, targets.shape[1])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from xlmd.ctc import checks, primitives
+from xlmd.ctc import checks, derivatives, primitives
 
 CHUNK_ROWS = 4096
 WEIGHT_SLICE = 8192  # vocabulary entries of a half-precision weight widened at once on the CPU
@@ -223,6 +223,7 @@ def linear_ctc_by_rows(
     hidden: Tensor,
     weight: Tensor,
     bias: Tensor | None,
+    anchor: Tensor,
     scale: Tensor,
     targets: Tensor,
     input_lengths: Tensor,
@@ -238,7 +239,7 @@ def linear_ctc_by_rows(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The sum of scale (B,) times each sentence's loss, and its gradients for hidden, weight and bias.
 
-    A gradient is empty where not `needed` (a bool for each of the three).
+    A gradient is empty where not `needed` (a bool for each of the three). anchor: of those three, see `derivatives`.
     """
     batch, length, _ = hidden.shape
     vocabulary = weight.shape[0]
@@ -290,6 +291,7 @@ def _(
     hidden,
     weight,
     bias,
+    anchor,
     scale,
     targets,
     input_lengths,
@@ -317,31 +319,36 @@ def _save_gradients(ctx, inputs, output) -> None:
     ctx.mark_non_differentiable(*output[1:])
     ctx.dtypes = [None if tensor is None else tensor.dtype for tensor in inputs[:3]]
     ctx.computed = inputs[-2]
-    ctx.save_for_backward(*output[1:])
+    ctx.save_for_backward(*output[1:], inputs[3])
 
 
 def _scale_gradients(ctx, grad_total, *_):
+    derivatives.refuse_forward_mode(grad_total)
+    *computed, anchor = ctx.saved_tensors
     gradients = [
-        scaled(gradient, grad_total, dtype) if computed and needed and grad_total is not None else None
-        for gradient, dtype, computed, needed in zip(
-            ctx.saved_tensors, ctx.dtypes, ctx.computed, ctx.needs_input_grad, strict=False
+        scaled(gradient, grad_total, anchor, dtype) if known and needed and grad_total is not None else None
+        for gradient, dtype, known, needed in zip(
+            computed, ctx.dtypes, ctx.computed, ctx.needs_input_grad[:3], strict=True
         )
     ]
-    return (*gradients, *[None] * 12)
+    return (*gradients, *[None] * 13)
 
 
 linear_ctc_by_rows.register_autograd(_scale_gradients, setup_context=_save_gradients)
 
 
 @torch.library.custom_op("xlmd::scaled", mutates_args=())
-def scaled(gradient: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    """gradient times a scalar; an operator of its own, without a derivative, so that a second one fails, not lies."""
+def scaled(gradient: Tensor, scale: Tensor, anchor: Tensor, dtype: torch.dtype) -> Tensor:
+    """gradient times a scalar; an operator of its own so that a second derivative fails, not lies."""
     return (gradient * scale).to(dtype)
 
 
 @scaled.register_fake
-def _(gradient, scale, dtype):
+def _(gradient, scale, anchor, dtype):
     return torch.empty_like(gradient, dtype=dtype)
+
+
+scaled.register_autograd(derivatives.refuse_second, setup_context=derivatives.nothing_to_save)
 
 
 def _vocabulary_slices(weight: Tensor, rows: int, chunk_rows: int) -> list[slice]:
@@ -438,6 +445,7 @@ def _save_tables(ctx, inputs, output) -> None:
 def _project_again(ctx, grad_loss, *_):
     if grad_loss is None:
         return (None,) * 13
+    derivatives.refuse_forward_mode(grad_loss)
     needed = list(ctx.needs_input_grad[:3])
     gradients = linear_ctc_by_vocabulary_backward(grad_loss, *ctx.saved_tensors, *ctx.options, needed)
     return *[gradient if need else None for gradient, need in zip(gradients, needed, strict=True)], *[None] * 10
@@ -539,6 +547,11 @@ def _(
         weight.new_empty(weight.shape if needed[1] else 0),
         bias.new_empty(bias.shape) if needed[2] else loss.new_empty(0),
     )
+
+
+linear_ctc_by_vocabulary_backward.register_autograd(
+    derivatives.refuse_second, setup_context=derivatives.nothing_to_save
+)
 
 
 @torch.library.custom_op("xlmd::linear_ctc_best_states", mutates_args=())

@@ -5,12 +5,13 @@
 import torch
 from torch import Tensor
 
-from xlmd.ctc import checks, primitives
+from xlmd.ctc import checks, derivatives, primitives
 
 
 @torch.library.custom_op("xlmd::ctc_loss", mutates_args=())
 def ctc_loss(
     log_probs: Tensor,
+    anchor: Tensor,
     targets: Tensor,
     input_lengths: Tensor,
     target_lengths: Tensor,
@@ -23,7 +24,8 @@ def ctc_loss(
 ) -> tuple[Tensor, Tensor]:
     """Loss (B,) and its gradient -gamma (B, T, V), or an empty tensor without a gradient.
 
-    Where the loss is NaN, the second means nothing: the backward pass makes it NaN.
+    anchor: of log_probs, see `derivatives`. Where the loss is NaN, the second means nothing: the backward pass makes
+    it NaN.
     """
     length, vocabulary = log_probs.shape[1:]
     targets, input_lengths, target_lengths, bad = checks.safe_target(
@@ -49,6 +51,7 @@ def ctc_loss(
 @ctc_loss.register_fake
 def _(
     log_probs,
+    anchor,
     targets,
     input_lengths,
     target_lengths,
@@ -66,28 +69,32 @@ def _(
 def _save_gradient(ctx, inputs, output) -> None:
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(*output)
+    ctx.save_for_backward(*output, inputs[1])
 
 
 def _scale_gradient(ctx, grad_loss, _):
     if grad_loss is None:
-        return (None,) * 10
-    loss, gradient = ctx.saved_tensors
-    return scale_sentences(gradient, torch.where(loss.isnan(), float("nan"), grad_loss)), *[None] * 9
+        return (None,) * 11
+    derivatives.refuse_forward_mode(grad_loss)
+    loss, gradient, anchor = ctx.saved_tensors
+    return scale_sentences(gradient, torch.where(loss.isnan(), float("nan"), grad_loss), anchor), *[None] * 10
 
 
 ctc_loss.register_autograd(_scale_gradient, setup_context=_save_gradient)
 
 
 @torch.library.custom_op("xlmd::scale_sentences", mutates_args=())
-def scale_sentences(gradient: Tensor, scale: Tensor) -> Tensor:
+def scale_sentences(gradient: Tensor, scale: Tensor, anchor: Tensor) -> Tensor:
     """gradient (B, T, V) times scale (B,); an operator of its own so that a second derivative fails, not lies."""
     return gradient * scale[:, None, None]
 
 
 @scale_sentences.register_fake
-def _(gradient, scale):
+def _(gradient, scale, anchor):
     return torch.empty_like(gradient)
+
+
+scale_sentences.register_autograd(derivatives.refuse_second, setup_context=derivatives.nothing_to_save)
 
 
 @torch.library.custom_op("xlmd::ctc_best_states", mutates_args=())

@@ -48,7 +48,7 @@ class XLMDConfig(XLMRobertaConfig):
     mask_token_id: int = 4
 
     def check(self) -> "XLMDConfig":
-        """Raises UserError naming the setting if M, s, γ or σ is out of range."""
+        """Raises UserError naming the setting if M, s, γ, σ, the blank or the mask is out of range."""
         if not 0 <= self.insertion_layer <= self.num_hidden_layers:
             raise UserError(
                 f"M = {self.insertion_layer} is not a layer of this model: it must lie in 0..{self.num_hidden_layers}"
@@ -59,6 +59,12 @@ class XLMDConfig(XLMRobertaConfig):
             raise UserError(f"gamma = {self.gamma}, initial_sigma = {self.initial_sigma}: both must be positive")
         if self.blank_token_id in (self.pad_token_id, self.mask_token_id):
             raise UserError(f"the CTC blank may not be <pad> or <mask>, but blank_token_id = {self.blank_token_id}")
+        for name in ("blank_token_id", "mask_token_id"):
+            if not 0 <= getattr(self, name) < self.vocab_size:
+                raise UserError(
+                    f"{name} = {getattr(self, name)} is not in the model's vocabulary: it must lie in"
+                    f" 0..{self.vocab_size - 1}"
+                )
         return self
 
     @property
@@ -218,8 +224,13 @@ def decorate(
 
     mlm: hub name or local folder in transformers' format (safetensors only). mask_token_id: the tokenizer's <mask>.
     reset: keep the shape but draw new random weights (the paper's "Reset", Table 6). dropout: overrides the MLM's own.
-    decorator: fields of `XLMDConfig`. Raises UserError if the model cannot be read or is of another kind.
+    decorator: fields that `XLMDConfig` adds to XLM-R's. Raises TypeError for any other, and UserError if the model
+    cannot be read or is of another kind, or a field is out of range.
     """
+    unknown = sorted(decorator.keys() - XLMDConfig.__annotations__.keys())
+    if unknown:
+        known = ", ".join(name for name in XLMDConfig.__annotations__ if name != "mask_token_id")
+        raise TypeError(f"decorate has no keyword {', '.join(unknown)}; the decorator's are {known}")
     base = read_base(mlm)
     fields = base.to_dict() | {"mask_token_id": mask_token_id} | decorator
     if dropout is not None:
@@ -227,9 +238,10 @@ def decorate(
     for stale in ("model_type", "architectures", "transformers_version", "_name_or_path"):
         fields.pop(stale, None)
     config = XLMDConfig(**fields)
+    config.check()
     if reset:
         return XLMDForTranslation(config)
-    return load_pretrained(XLMDForTranslation, mlm, new=["latent_transform.sigma"], config=config.check())
+    return load_pretrained(XLMDForTranslation, mlm, new=["latent_transform.sigma"], config=config)
 
 
 # A model's folder may carry this very code (xlmd.translate.export); loading it registers its classes instead.
