@@ -338,6 +338,7 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ),
         ({"corpora": {False: {}}}, "corpora: a key is False, not a text; YAML takes no,"),
         ({"systems__xlmd__settings": {1: 2}}, "systems.xlmd.settings: a key is 1, not a text"),
+        ({"latency__runs": 1.0}, "latency.runs: 1.0 is not of type 'integer'"),
         ({"scale__name": 2016}, "scale.name: 2016 is not of type 'string'; YAML takes no,"),
         ({"systems__xlmd__trainer__peak_lr": "1e-3"}, "peak_lr: '1e-3' is not of type 'number'; YAML takes a number"),
         ({"systems__xlmd__trainer__peak_lr": float("inf")}, "peak_lr: inf is not a finite number"),

@@ -43,6 +43,17 @@ def read_definitions() -> dict[str, Any]:
     return read_config(_SCHEMAS / "settings.schema.yaml")
 
 
+def _is_whole(checker: Any, value: Any) -> bool:
+    """1.0 is an integer to JSON's schemas, but to none of the commands that are given it."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
+
+
 def config_schema() -> dict[str, Any]:
     """The JSON schema of the whole configuration."""
     schema = read_config(_SCHEMAS / "config.schema.yaml")
@@ -115,7 +126,7 @@ def check_config(config: dict[str, Any]) -> None:
     schema = config_schema()
     for key, problem in _unreadable(config):
         raise UserError(f"config, at {key or '(top level)'}: {problem}")
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    errors = list(_Validator(schema).iter_errors(config))
     if errors:
         worst = jsonschema.exceptions.best_match(errors)
         key = ".".join(map(str, worst.absolute_path)) or "(top level)"
