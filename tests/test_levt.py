@@ -203,7 +203,8 @@ def test_a_few_dozen_pairs_are_learned_by_heart(tmp_path):
     system = levt(label_smoothing=0.0, insertion_smoothing=0.0)
     pairs = {tuple(source): target for source, target in zip(sentences(40, seed=5), sentences(40, seed=6), strict=True)}
     sources, targets = list(pairs), list(pairs.values())
-    model = train(system, system.build(), [batch(sources, targets)] * 300, lr=5e-3)
+    model = train(system, system.build(), [batch(sources, targets)] * 200, lr=5e-3)
+    model = train(system, model, [batch(sources, targets)] * 120, lr=1e-3)
     model.save_pretrained(tmp_path)
     for learned in (model, system.load(tmp_path)):
         translations = system.translate(learned, sources, LevTDecoding())
