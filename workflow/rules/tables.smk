@@ -201,11 +201,7 @@ rule samples:
 
 rule curves:
     input:
-        lambda w: [
-            path.replace("run.json", "curves.csv")
-            for path in jobs.table_inputs(LAYOUT, w.table)["upstream"]
-            if path.endswith("run.json")
-        ],
+        lambda w: [f"{folder}/curves.csv" for folder in jobs.trainings(LAYOUT, w.table)],
     output:
         report(
             f"{R}/curves/{{table}}.png",

@@ -100,6 +100,17 @@ def paper_table(name: str) -> str:
     return str(RESOURCES / "paper" / f"{name}.csv")
 
 
+def trainings(layout: Layout, table: str) -> list[str]:
+    """The folders of what is trained for a table: its runs, and the masked language models that are not imported."""
+    found, bases = points(layout.config, table), layout.config["bases"]
+    used = {layout.base(point.direction) for point in found}
+    pretrained = sorted(base for base in used if bases[base]["mlm"]["source"] == "pretrain")
+    return [
+        *sorted({layout.run(point.run) for point in found}),
+        *(f"{layout.root}/bases/{base}/mlm" for base in pretrained),
+    ]
+
+
 def table_inputs(layout: Layout, table: str) -> dict[str, list[str]]:
     """What a table is made from: translations, their scores, and the records that its provenance follows."""
     spec, found = TABLES[table], points(layout.config, table)
