@@ -33,7 +33,7 @@ def milliseconds(point):
     decoding = dict(point.decoding)
     if point.system == "transformer":
         return 6.0 if "engine" in decoding else 40.0
-    return 5.0 * int(decoding["iterations"]) - dict(point.settings).get("M", 0)
+    return 5.0 * int(decoding.get("iterations", 1)) - dict(point.settings).get("M", 0)
 
 
 def write_results(config, *tables, score=bleu, latency=milliseconds, translation=None):

@@ -243,11 +243,13 @@ def test_editing_a_module_reruns_what_imports_it(copy, tmp_path):
     )
     command = [sys.executable, "-c", start, "--cores", "2", "--dry-run", TABLE, "--configfile", "micro.yaml"]
 
-    def jobs():
+    def jobs(command=command):
         result = subprocess.run(command, cwd=copy, capture_output=True, text=True, env=environment)
         assert result.returncode == 0, result.stdout + result.stderr
         return planned(result.stdout + result.stderr)
 
+    assert set(jobs()) == {"table", "total"}, "this package has its own copies of the paper's tables"
+    jobs([argument for argument in command if argument != "--dry-run"])
     assert jobs() == {}
     module.touch()
     assert jobs() == {}

@@ -54,7 +54,7 @@ rule download:
         mirror_path=lambda w: f"{w.corpus}/{w.file}",
         code=code_version("fetch"),
     shell:
-        "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.sha256}"
+        "xlmd fetch --url {params.url:q} --mirror-path {params.mirror_path:q} {params.sha256:q}"
         ' ${{XLMD_MIRROR:+--mirror "$XLMD_MIRROR"}}'
         " --out {output:q} 2>&1 | tee {log:q}"
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from xlmd.data.sources import has_language, located, sources_of
@@ -97,7 +98,9 @@ def timings(layout: Layout, table: str) -> list[str]:
 
 def paper_table(name: str) -> str:
     """What the paper prints in a table, or says of the protocols (CSV)."""
-    return str(RESOURCES / "paper" / f"{name}.csv")
+    path = RESOURCES / "paper" / f"{name}.csv"
+    # By its place in the checkout, if the workflow runs there, so that a moved one makes no table anew.
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def trainings(layout: Layout, table: str) -> list[str]:
