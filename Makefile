@@ -5,6 +5,7 @@ CORES ?= all
 SNAKEMAKE_FLAGS ?=
 
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)/.tools-installed
 # An environment's programs, and the package installed in it, name their folders in full; the stamp tells which. In a copied
 # or moved checkout they are another's, and all is installed anew.
 HERE := { pwd -P; (cd $(VENV) && pwd -P); }
@@ -24,7 +25,7 @@ ifneq ($(ASSIGNED),)
 $(MAKECMDGOALS): | assigned
 endif
 
-.PHONY: assigned help setup test style test-slurm all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
+.PHONY: assigned help setup test style test-slurm docs wheel all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -43,6 +44,10 @@ $(STAMP): requirements.lock $(NATIVE) $(if $(ELSEWHERE),FORCE)
 		--no-build-isolation --no-deps --editable .
 	@$(HERE) > $@
 
+$(TOOLS): requirements-tools.lock $(STAMP)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 all: setup ## every table and figure that the workflow can make
 	@$(call SNAKEMAKE,all)
 
@@ -55,11 +60,17 @@ results/%: setup FORCE
 assigned: setup
 	@$(call SNAKEMAKE,$(foreach name,$(ASSIGNED),'$(name)'))
 
-test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
+test: setup $(TOOLS) ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check
 
 style: setup ## style and types alone, as the commit hooks check them
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/style
+
+docs: setup $(TOOLS) ## the documentation as a site, site/index.html
+	PATH="$(abspath $(VENV))/bin:$$PATH" mkdocs build --strict --quiet
+
+wheel: setup $(TOOLS) ## a source archive and a wheel for pip, in dist/
+	PATH="$(abspath $(VENV))/bin:$$PATH" .ci/wheel dist
 
 test-slurm: setup ## a micro run on a Slurm of this one machine; needs root and Debian's slurmctld, slurmd, slurm-client, munge
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/slurm

@@ -143,8 +143,8 @@ def test_text_for_pre_training_is_cleared_of_dev_and_test_too(tmp_path):
 
 
 def example():
-    """The configuration that docs/reproducing.md gives as an example."""
-    text = (ROOT / "docs/reproducing.md").read_text(encoding="utf-8")
+    """The configuration that docs/your-corpus.md gives as an example."""
+    text = (ROOT / "docs/your-corpus.md").read_text(encoding="utf-8")
     return yaml.safe_load(re.search(r"```yaml\n# my.yaml\n(.*?)```", text, re.DOTALL)[1])
 
 

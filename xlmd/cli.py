@@ -575,6 +575,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (error.name or "xlmd").partition(".")[0] == "xlmd":
+            raise
+        extra = "translate" if argv[0] in ("export", "translate") else "workflow"
+        print(f"error: xlmd {argv[0]} needs {error.name}: pip install 'xlmd[{extra}]' brings it", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:  # the reader has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
