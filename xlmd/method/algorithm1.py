@@ -108,7 +108,8 @@ def algorithm1(
     config = model.config
     a = best_alignment(model, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
     # Not the lengths of a: that of an infeasible pair is −1 throughout.
-    mask = block_mask(upsampled_lengths(source_lengths, config.upsampling_ratio), block, generator, count_per)
+    lengths = upsampled_lengths(source_lengths, config.upsampling_ratio)
+    mask = block_mask(lengths, block, generator, count_per, a.shape[1])
     shown, observed = masked_alignment(
         a, mask, mask_token=config.mask_token_id, blank=config.blank_token_id, embed_blank=embed_blank
     )

@@ -17,9 +17,10 @@ from transformers.activations import gelu
 from transformers.masking_utils import create_bidirectional_mask
 
 from xlmd.errors import UserError
-from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_length, upsampled_lengths
 from xlmd.method.generation import XLMDGenerationMixin
 from xlmd.output_layer import most_probable, without
+from xlmd.tensors import inside
 from xlmd.weights import load_pretrained
 
 
@@ -110,8 +111,9 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
 
     def _mask(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
         """The attention mask that hides padding; hidden: (B, T, d), lengths: (B,)."""
-        visible = torch.arange(hidden.shape[1], device=hidden.device) < lengths.unsqueeze(1)
-        return create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=visible)
+        visible = inside(lengths, hidden.shape[1])
+        # Where all is visible no mask would do, but whether it is a GPU would have to be waited for.
+        return create_bidirectional_mask(self.config, hidden, visible, allow_is_bidirectional_skip=not visible.is_cuda)
 
     def _layers(self, hidden: torch.Tensor, lengths: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         mask = self._mask(hidden, lengths) if start < stop else None
@@ -123,7 +125,7 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         """Layers 1..M and the latent transform.
 
         source: (B, I) int64, `<s> … </s>` padded with <pad>; source_lengths: (B,) int64, specials included.
-        Returns z: (B, T, d) and its lengths (B,) int64, ⌈s·I⌉ each.
+        Returns z: (B, T, d) and its lengths (B,) int64, ⌈s·I⌉ each, as T is of the width.
         """
         embeddings, config = self.roberta.embeddings, self.config
         if config.insertion_layer == 0 and config.add_and_scale:
@@ -135,7 +137,8 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
             hidden = embeddings(input_ids=source)
         hidden = self._layers(hidden, source_lengths, 0, config.insertion_layer)
         lengths = upsampled_lengths(source_lengths, config.upsampling_ratio)
-        return self.latent_transform(hidden, source_lengths, lengths), lengths
+        width = upsampled_length(source.shape[1], config.upsampling_ratio)
+        return self.latent_transform(hidden, source_lengths, lengths, width), lengths
 
     def _positions(self, length: int, device: torch.device) -> torch.Tensor:
         """XLM-R's position embeddings of a sequence without gaps, (1, length, d)."""

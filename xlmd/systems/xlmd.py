@@ -148,12 +148,12 @@ class XLMD(System):
 
     def loss(
         self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         settings = self.settings
         source, lengths = self.with_specials(batch.source, batch.source_lengths)
         pair = (source, lengths, batch.target, batch.target_lengths)
         common = {"reduction": settings.reduction, "zero_infinity": settings.zero_infinity}
-        figures = {"sigma": float(model.latent_transform.sigma.detach())}
+        figures = {"sigma": model.latent_transform.sigma.detach().clone()}  # the update changes the parameter itself
         if not settings.add_and_scale or progress < settings.all_mask_fraction:
             loss = ctc_objective(model, *pair, **common)
         else:
@@ -177,7 +177,7 @@ class XLMD(System):
         """The shares of blanks and of repeats in the alignments that the default decoding ends with."""
         alignment, lengths = self._align(model, *self.batch(model, sources), self.validation_decoding())
         shares = blank.alignment_shares(alignment, lengths, self.blank)
-        return {f"decoded_{kind}": share for kind, share in shares.items()}
+        return {f"decoded_{kind}": float(share) for kind, share in shares.items()}
 
     def warnings(self, figures: dict[str, float]) -> list[str]:
         share = figures["decoded_blank"]

@@ -37,8 +37,8 @@ class Task(Protocol):
         """The training batches of one of the trainer's processes."""
 
     def loss(
-        self, model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+        self, model: Any, batch: Any, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `fit`."""
 
     def validate(self, model: PreTrainedModel) -> dict[str, float]:
