@@ -10,12 +10,27 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel, XLMRobertaConfig
 
 from xlmd.errors import UserError
 from xlmd.files import file_sha256
 
 Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+def read_base(mlm: str | Path) -> XLMRobertaConfig:
+    """The configuration of a pre-trained masked language model.
+
+    Raises UserError if it cannot be read or is of another kind than XLM-R's.
+    """
+    try:
+        base = AutoConfig.from_pretrained(mlm)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
+    if base.model_type != XLMRobertaConfig.model_type:
+        kind = XLMRobertaConfig.model_type
+        raise UserError(f"{mlm!s} is a {base.model_type} model; {kind} is what can be built on")
+    return base
 
 
 def load_pretrained(
