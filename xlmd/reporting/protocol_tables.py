@@ -15,7 +15,7 @@ Paper = Sequence[dict[str, str | None]]
 
 def quoted_protocols(spec: TableSpec, path: str | Path, paper: Paper) -> Table:
     """How the figures came about that the paper quotes."""
-    frame = protocols(path, [row["system"] for row in paper])
+    frame = protocols(path, [system for row in paper if (system := row["system"])])
     columns = [Column(column, column.replace("_", " ")) for column in frame.columns]
     notes = [
         "Figures of different protocols do not compare: what a system was distilled from, how many lengths it tries, "
