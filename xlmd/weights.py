@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
@@ -44,11 +44,12 @@ def load_pretrained(
     """
     try:
         with _no_load_report():  # what it says is checked below
-            model, report = model_class.from_pretrained(
+            loaded = model_class.from_pretrained(
                 source, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **options
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"cannot read the weights of {source}: {error}") from error
+    model, report = cast("tuple[Model, dict[str, Any]]", loaded)  # two, as `output_loading_info` has it
     wrong = sorted(set(report["missing_keys"]) - set(new)) + [key for key, *_ in report["mismatched_keys"]]
     if wrong:
         raise UserError(f"{source} does not hold a whole model of this kind; missing or of another shape: {wrong[:5]}")
