@@ -5,7 +5,8 @@
     python -m benchmarks.ctc --quick          # small shapes, to see that it runs
 
 Everything side by side in one run: the contenders of a shape take turns, and each one's shortest time counts. Writes
-`ctc-DEVICE.csv`, `.png` and `.md` under --output, and the table into docs/ctc.md between its markers (--no-docs: not).
+`ctc-cpu.csv`, `.png` and `.md`, or `ctc-gpu…`, under --output, and the table into docs/ctc.md between its markers
+(--no-docs: not).
 """
 
 import argparse
@@ -486,7 +487,7 @@ def main() -> int:
     load_at_end = os.getloadavg()[0]
     lines = markdown(run, command, f"load average {load_at_start:.1f} before and {load_at_end:.1f} after")
     print("\n".join(lines))
-    stem = options.output / f"ctc-{options.device}"
+    stem = options.output / f"ctc-{'gpu' if on_cuda else 'cpu'}"
     write_csv(run, stem.with_suffix(".csv"))
     plot(run, stem.with_suffix(".png"))
     write_lines(stem.with_suffix(".md"), lines)
