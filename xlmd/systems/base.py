@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -36,6 +36,21 @@ def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
     return [source[:longest] for source in sources]
 
 
+OWN = "own"  # the training pairs that a run's name says
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training.
+
+    until: the share of training at which it ends. data: what is learned from: `OWN`, and kinds that the system lists in
+    `further_data`; of several all pairs together, each once.
+    """
+
+    until: float
+    data: tuple[str, ...] = (OWN,)
+
+
 class System(ABC):
     """One system of the paper's tables: its settings, its model, its loss and its decoder.
 
@@ -50,6 +65,9 @@ class System(ABC):
     pretrained: ClassVar[Mapping[str, str]] = {}
     # Numbers that it needs of each training pair beside its two sentences: the keys of `ParallelBatch.extra`.
     needs: ClassVar[tuple[str, ...]] = ()
+    # Training pairs that its `stages` name beside those of its run: "original" or "distilled", or "reverse", whose sources
+    # are translations of the targets by the teacher of the reverse direction.
+    further_data: ClassVar[tuple[str, ...]] = ()
     Settings: ClassVar[type]  # dataclass of architecture and objective; its fields become command-line flags
     Decoding: ClassVar[type]  # dataclass of the options of decoding; likewise
 
@@ -119,6 +137,10 @@ class System(ABC):
         source_lengths, target_lengths, repeats: (N,) int64, bare subwords; `repeats` counts the target's equal
         neighbours. Returns {reason for leaving out: (N,) bool mask of the pairs left out for it}.
         """
+
+    def stages(self) -> Sequence[Stage]:
+        """What it learns from, one after another; the last stage ends at 1."""
+        return (Stage(1.0),)
 
     @abstractmethod
     def loss(
