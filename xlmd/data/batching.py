@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ class LengthBatches:
         self.progress = progress
         self._start_epoch(0)
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         return {
             "epoch": self._epoch,
             "epoch_progress": self._epoch_progress,
@@ -110,7 +110,7 @@ class LengthBatches:
             "progress": self.progress,
         }
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.progress = state["epoch_progress"]
         self._start_epoch(state["epoch"])
         self._start_bucket(state["bucket"])
@@ -188,11 +188,11 @@ class BatchStream:
         """Begin with the first epoch, when this share of training is done."""
         self._batches.restart(float(progress))
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, in plain numbers; the same in every process."""
         return self._batches.state_dict()
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly after the batch at which `state_dict` was called, on the same text and settings."""
         self._batches.load_state_dict(state)
 
@@ -227,7 +227,8 @@ def length_sorted_batches(lengths: np.ndarray | Sequence[int], max_tokens: int) 
 
 def _cut(indices: np.ndarray, sorted_lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
     """Cut sentences sorted by length, either way, into as few consecutive batches as fit."""
-    starts, longest = [], 0
+    starts: list[int] = []
+    longest = 0
     for i, length in enumerate(np.maximum(sorted_lengths, 1).tolist()):
         longest = max(longest, length)
         if not starts or (i - starts[-1] + 1) * longest > max_tokens:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -86,13 +87,13 @@ class StagedStream:
             self._stream.restart(fraction)
         self._stream.set_progress(fraction)
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """See `BatchStream.state_dict`."""
         return {"stage": self._stage} | self._stream.state_dict()
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `BatchStream.load_state_dict`."""
-        self._select(int(state["stage"]))
+        self._select(state["stage"])
         self._stream.load_state_dict(state)
 
     def _select(self, stage: int) -> None:

@@ -20,7 +20,7 @@ from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
 from xlmd.method.generation import XLMDGenerationMixin
 from xlmd.output_layer import most_probable, without
-from xlmd.weights import load_pretrained
+from xlmd.weights import load_pretrained, read_base
 
 
 class XLMDConfig(XLMRobertaConfig):
@@ -203,18 +203,6 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         """`encode`, then `refine`: the refined states (B, T, d) and their lengths (B,)."""
         z, lengths = self.encode(source, source_lengths)
         return self.refine(z, lengths, alignment), lengths
-
-
-def read_base(mlm: str | Path) -> XLMRobertaConfig:
-    """The configuration of the model to decorate. Raises UserError if it cannot be read or is of another kind."""
-    try:
-        base = AutoConfig.from_pretrained(mlm)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
-    if base.model_type != XLMRobertaConfig.model_type:
-        kind = XLMRobertaConfig.model_type
-        raise UserError(f"{mlm!s} is a {base.model_type} model; the decorator is written for {kind}")
-    return base
 
 
 def decorate(

@@ -13,7 +13,6 @@ import torch
 from xlmd.data.batching import ParallelBatch
 from xlmd.data.tokenizer import FIRST_PIECE
 from xlmd.errors import UserError
-from xlmd.method.model import read_base
 from xlmd.nat.adapters import AdaptedForTranslation, adapt, longest_sentence
 from xlmd.nat.corruption import corrupted, random_span
 from xlmd.nat.lengths import LengthBeamDecoding
@@ -24,6 +23,7 @@ from xlmd.nat.system import never_targets
 from xlmd.options import check, option
 from xlmd.systems.base import System
 from xlmd.tensors import inside
+from xlmd.weights import read_base
 
 
 @dataclass

@@ -21,11 +21,10 @@ from torch.nn import functional as F
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 from transformers.masking_utils import create_bidirectional_mask
 
-from xlmd.method.model import read_base
 from xlmd.nat.lengths import LengthHead
 from xlmd.nat.model import NATConfig
 from xlmd.output_layer import most_probable
-from xlmd.weights import load_pretrained
+from xlmd.weights import load_pretrained, read_base
 
 # What belongs to the pre-trained model.
 _BASE = ("roberta.", "lm_head.")

@@ -5,14 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.tensors import inside
+from xlmd.weights import Model
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Stage:
     data: tuple[str, ...] = (OWN,)
 
 
-class System(ABC):
+class System(ABC, Generic[Model]):
     """One system of the paper's tables: its settings, its model, its loss and its decoder.
 
     settings: an instance of `Settings`; tokenizer: the run's tokenizer. Methods take a `model` that `build` or `load`
@@ -78,10 +79,10 @@ class System(ABC):
     # The model
 
     @abstractmethod
-    def build(self) -> PreTrainedModel:
+    def build(self) -> Model:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
 
-    def prepare(self, model: PreTrainedModel, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
+    def prepare(self, model: Model, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
         """Fit a fresh model to the training data before the first update; returns what run.json says of it.
 
         batches: some of the training pairs, drawn at random from all of them, on the model's device. The result must
@@ -89,7 +90,7 @@ class System(ABC):
         """
         return {}
 
-    def examine(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+    def examine(self, model: Model, sources: Sequence[Sequence[int]]) -> dict[str, float]:
         """Figures of how the model decodes, beside its BLEU, for curves.csv and run.json.
 
         sources: as for `translate`.
@@ -100,7 +101,7 @@ class System(ABC):
         """What is wrong with a trained model of which `examine` gives these figures, for the log."""
         return []
 
-    def choose(self, model: PreTrainedModel, bleu: Callable[[Any], float]) -> dict[str, Any]:
+    def choose(self, model: Model, bleu: Callable[[Any], float]) -> dict[str, Any]:
         """Options of decoding chosen on the dev set when training ends: what a decoding's name calls `dev`.
 
         bleu: the dev BLEU of a decoding (an instance of `Decoding`). Returns {option: value}.
@@ -108,10 +109,10 @@ class System(ABC):
         return {}
 
     @abstractmethod
-    def load(self, folder: str | Path) -> PreTrainedModel:
+    def load(self, folder: str | Path) -> Model:
         """A trained model from a transformers folder. Raises UserError if its shape is another."""
 
-    def describe(self, model: PreTrainedModel) -> dict[str, Any]:
+    def describe(self, model: Model) -> dict[str, Any]:
         """What run.json says of a trained model, so that tables need to ask nothing else."""
         return {
             "system": self.name,
@@ -120,12 +121,12 @@ class System(ABC):
             "size": self.size(model),
         }
 
-    def label(self, model: PreTrainedModel) -> str:
+    def label(self, model: Model) -> str:
         """Its name in a row of a table; override it where rows of one system differ."""
         return self.printed
 
     @abstractmethod
-    def size(self, model: PreTrainedModel) -> str:
+    def size(self, model: Model) -> str:
         """What was measured, as "2+2 layers": it stands below *Measured as*."""
 
     # Training

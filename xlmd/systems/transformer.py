@@ -55,7 +55,7 @@ class TransformerDecoding:
         return min(-(-limit // 16) * 16, max_positions - 1)
 
 
-class Transformer(System):
+class Transformer(System[MarianMTModel]):
     """The autoregressive Transformer."""
 
     name: ClassVar[str] = "transformer"

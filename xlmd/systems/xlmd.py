@@ -14,10 +14,10 @@ from xlmd.method.algorithm1 import algorithm1, ctc_objective
 from xlmd.method.decoding import Engine, XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
 from xlmd.method.depth import paper_depth
-from xlmd.method.model import XLMDForTranslation, decorate, read_base
+from xlmd.method.model import XLMDForTranslation, decorate
 from xlmd.options import check, option
 from xlmd.systems.base import System
-from xlmd.weights import load_pretrained
+from xlmd.weights import load_pretrained, read_base
 
 # Below this share of blanks among decoded positions, or as far above the rest, a trained model is not a usual one.
 _FEW_BLANKS = 0.02

@@ -25,7 +25,7 @@ from xlmd.train.update import Gradient, Loss, Stream, Updates, make_optimiser
 
 logger = logging.getLogger(__name__)
 
-Validate = Callable[[PreTrainedModel], dict[str, float]]
+Validate = Callable[[Any], dict[str, float]]  # of the model that is trained
 
 
 def fit(

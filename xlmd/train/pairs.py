@@ -28,9 +28,12 @@ class UsablePairs:
         if len(source) != len(target):
             raise UserError(f"{source.prefix} has {len(source)} sentences but {target.prefix} has {len(target)}")
         self.source, self.target = source, target
-        lengths = [torch.as_tensor(np.asarray(side.lengths, dtype=np.int64)) for side in (source, target)]
-        reasons = {"empty side": (lengths[0] == 0) | (lengths[1] == 0)}
-        reasons |= system.usable(*lengths, torch.as_tensor(target.adjacent_repeats().astype(np.int64)))
+        source_lengths, target_lengths = (
+            torch.as_tensor(np.asarray(side.lengths, dtype=np.int64)) for side in (source, target)
+        )
+        reasons = {"empty side": (source_lengths == 0) | (target_lengths == 0)}
+        repeats = torch.as_tensor(target.adjacent_repeats().astype(np.int64))
+        reasons |= system.usable(source_lengths, target_lengths, repeats)
         kept = torch.ones(len(source), dtype=torch.bool)
         self.left_out = {}
         for reason, mask in reasons.items():

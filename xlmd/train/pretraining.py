@@ -4,6 +4,7 @@ The objective is XLM's: monolingual masked language modelling and translation la
 side by side). The second is a departure from XLM-R, which had two terabytes of text; see docs/embedded-scale.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,8 @@ class _Pretraining:
             raise UserError(
                 f"{self.lines} lines of pre-training text are too few to keep {settings.held_out} for validation"
             )
-        self.recorded = {"settings": asdict(settings), "tokenizer": tokenizer}
-        self.inputs = [
+        self.recorded: Mapping[str, Any] = {"settings": asdict(settings), "tokenizer": tokenizer}
+        self.inputs: list[str | Path] = [
             *(path for prefix in texts.values() for path in encoded_paths(prefix)),
             *([tokenizer] if Path(tokenizer).is_dir() else []),
         ]

@@ -1,6 +1,7 @@
 """One trained point of the grid: a system trained on one data set, from files to files."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class _Translation:
         self.pairs = [StagePairs([texts[kind] for kind in stage.data]) for stage in self.stages]
         self.examined = [self.dev[index].tolist() for index in range(min(_EXAMINED, len(self.references)))]
         self.prepared: dict[str, Any] = {}
-        self.recorded = {"system": name, "settings": asdict(settings), "files": asdict(files)}
+        self.recorded: Mapping[str, Any] = {"system": name, "settings": asdict(settings), "files": asdict(files)}
         self.inputs = self._inputs()
         out = Path(files.out)
         self.description = f"{name} {out.parent.name}/{out.name}"
