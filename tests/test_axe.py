@@ -1,4 +1,4 @@
-"""AXE: its loss against all alignments there are, what a mask hides, blanks, and that a batch translates as its sentences."""
+"""AXE: its loss against all alignments there are, what a mask hides, blanks; a batch translates as its sentences."""
 
 from itertools import product
 
@@ -37,12 +37,18 @@ def every_alignment(tokens, predictions):
     if predictions:
         yield from ([*path, (None, predictions - 1)] for path in every_alignment(tokens, predictions - 1))
     if tokens:
-        yield from ([*path, (tokens - 1, None, max(predictions, 1) - 1)] for path in every_alignment(tokens - 1, predictions))
+        yield from (
+            [*path, (tokens - 1, None, max(predictions, 1) - 1)] for path in every_alignment(tokens - 1, predictions)
+        )
 
 
 def cost_of(path, token, blank, skipped_token):
     costs = [
-        blank[step[1]] if step[0] is None else token[step[0]][step[1]] if len(step) == 2 else skipped_token * token[step[0]][step[2]]
+        blank[step[1]]
+        if step[0] is None
+        else token[step[0]][step[1]]
+        if len(step) == 2
+        else skipped_token * token[step[0]][step[2]]
         for step in path
     ]
     return float(sum(costs))
@@ -57,9 +63,7 @@ def test_no_alignment_is_cheaper(skipped_token):
     found = cheapest_alignment(token, blank, lengths[:, 0], lengths[:, 1], skipped_token)
     for row, (targets, predictions) in enumerate(lengths.tolist()):
         table, blanks = token[row].tolist(), blank[row].tolist()
-        best = min(
-            cost_of(path, table, blanks, skipped_token) for path in every_alignment(targets, predictions)
-        )
+        best = min(cost_of(path, table, blanks, skipped_token) for path in every_alignment(targets, predictions))
         position, aligned = found.position[row, :targets].tolist(), found.aligned[row, :targets].tolist()
         cost = sum(
             table[i][j] * (1 if here else skipped_token)
@@ -96,7 +100,8 @@ def test_the_loss_is_that_of_its_definition_sentence_by_sentence():
         start += len(tokens)
         table = [[-rows[j, token] for j in range(len(tokens))] for token in tokens]
         path = min(
-            every_alignment(len(tokens), len(tokens)), key=lambda path: cost_of(path, table, (-rows[:, 0]).tolist(), 2.0)
+            every_alignment(len(tokens), len(tokens)),
+            key=lambda path: cost_of(path, table, (-rows[:, 0]).tolist(), 2.0),
         )
         for step in path:
             place = step[-1]

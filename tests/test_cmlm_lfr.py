@@ -15,9 +15,7 @@ def test_the_stages_are_the_corpus_both_teachers_and_the_teacher_alone():
     assert {kind for stage in stages for kind in stage.data} == {OWN, *CMLMLFR.further_data}
 
 
-@pytest.mark.parametrize(
-    "settings", [{"original_until": 0.0}, {"original_until": 0.8}, {"bidirectional_until": 1.0}]
-)
+@pytest.mark.parametrize("settings", [{"original_until": 0.0}, {"original_until": 0.8}, {"bidirectional_until": 1.0}])
 def test_stages_in_another_order_are_refused(settings):
     with pytest.raises(UserError, match="original_until"):
         CMLMLFRSettings(**settings)

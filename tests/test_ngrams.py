@@ -48,14 +48,18 @@ def test_it_is_half_the_distance_of_the_bags_over_all_translations_there_are(n):
 def test_of_a_translation_that_is_certain_it_is_the_share_of_ngrams_that_are_wrong(n):
     rows = sentences(20, seed=2, longest=9)
     target, lengths = pad(rows)
-    written = [[token if (place + number) % 3 else 7 for place, token in enumerate(row)] for number, row in enumerate(rows)]
+    written = [
+        [token if (place + number) % 3 else 7 for place, token in enumerate(row)] for number, row in enumerate(rows)
+    ]
     logits = torch.nn.functional.one_hot(torch.tensor([token for row in written for token in row]), 40) * 1e3
     shares = []
     for row, other in zip(rows, written, strict=True):
         matched = (ngrams(row, n) & ngrams(other, n)).total()
         shares.append(1 - matched / (len(row) - n + 1) if len(row) >= n else 0.0)
     assert 0 < sum(shares) < 20
-    assert ngram_difference(logits.float(), target, inside(lengths), n).item() == pytest.approx(sum(shares) / 20, abs=1e-5)
+    assert ngram_difference(logits.float(), target, inside(lengths), n).item() == pytest.approx(
+        sum(shares) / 20, abs=1e-5
+    )
 
 
 def test_ngrams_in_another_place_are_as_good():

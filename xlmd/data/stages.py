@@ -1,4 +1,4 @@
-"""Training text that changes in the course of training: several texts as one, and one stream of batches after another."""
+"""Training text that changes in the course of training: several texts as one, one stream of batches after another."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -64,7 +64,9 @@ class StagedStream:
 
     def __init__(self, streams: Sequence[BatchStream], ends: Sequence[float]) -> None:
         if len(streams) != len(ends) or list(ends) != sorted(ends) or ends[-1] != 1:
-            raise ValueError(f"ends: expected {len(streams)} growing shares of training, the last of them 1, got {ends}")
+            raise ValueError(
+                f"ends: expected {len(streams)} growing shares of training, the last of them 1, got {ends}"
+            )
         self._streams, self._ends = streams, ends
         self._select(0)
 

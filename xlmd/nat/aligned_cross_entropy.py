@@ -75,11 +75,12 @@ def cheapest_alignment(
 ) -> Alignment:
     """The alignment of the least cost, for a whole batch at once in one step per target token.
 
-    token: (B, I, J) float, the cost of aligning token i with prediction j; blank: (B, J), that of skipping prediction j;
-    both finite, at padding too. target_lengths, prediction_lengths: (B,) int64, the latter at least 1. skipped_token: δ.
+    token: (B, I, J) float, the cost of aligning token i with prediction j; blank: (B, J), that of skipping prediction
+    j; both finite, at padding too. target_lengths, prediction_lengths: (B,) int64, the latter at least 1.
+    skipped_token: δ.
     """
     batch, longest, predictions = token.shape
-    # In a row, cost[j] = min(entered[j], cost[j − 1] + blank[j]): a running minimum of what was entered less all blanks.
+    # In a row, cost[j] = min(entered[j], cost[j − 1] + blank[j]): a running minimum of what was entered, less the blanks.
     blanks = F.pad(blank.cumsum(dim=1), (1, 0))
     cost, steps = blanks, []
     for i in range(longest):

@@ -5,12 +5,12 @@ from torch.nn import functional as F
 
 
 def ngram_difference(logits: torch.Tensor, target: torch.Tensor, visible: torch.Tensor, n: int) -> torch.Tensor:
-    """Half the L1 distance between the two bags over the number of n-grams, the mean over sentences: a scalar in [0, 1].
+    """Half the L1 distance of the two bags over the number of n-grams, the mean over sentences: a scalar in [0, 1].
 
-    A position's tokens are independent, so an n-gram is expected Σ_t Π_k p_{t+k}(g_k) times; of both bags, which have
-    J − n + 1 n-grams each, half the distance is what the expected one lacks of the reference's. A sentence of fewer than
-    n tokens counts as 0. logits: (N, V), those of all tokens, sentence by sentence; target: (B, J) int64; visible:
-    (B, J) bool, False at padding.
+    Positions are independent, so an n-gram g is expected Σ_t Π_k p_{t+k}(g_k) times. Both bags have J − n + 1 n-grams,
+    so half of their distance is what the expected one lacks of the reference's. A sentence of fewer than n tokens counts
+    as 0. logits: (N, V), those of all tokens, sentence by sentence; target: (B, J) int64; visible: (B, J) bool, False at
+    padding.
     """
     sentence, column = visible.nonzero(as_tuple=True)
     log_probs = logits.float().log_softmax(dim=-1).gather(1, target[sentence])  # (N, J)

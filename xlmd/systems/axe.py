@@ -1,7 +1,7 @@
 """AXE: CMLM's model in a single pass, trained with aligned cross entropy (Ghazvininejad et al., 2020).
 
-A prediction may be a blank, which is dropped, so the loss aligns tokens with predictions wherever they stand. `<s>`, which
-no target holds, serves as the blank.
+A prediction may be a blank, which is dropped, so the loss aligns tokens with predictions wherever they stand. `<s>`,
+which no target holds, serves as the blank.
 """
 
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ class AXE(NATSystem):
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """(Σ aligned cross entropy of the masked tokens + Σ cross entropy of the lengths) / number of masked tokens.
 
-        Tokens are masked as CMLM's are, and those of a sentence are aligned with the predictions at its masks. The first
-        sum is smoothed; the second, times `length_weight`, is over sentences, and is not. Figures: `nll`, the first sum
+        Tokens are masked as CMLM's are; those of a sentence are aligned with the predictions at its masks. The first sum
+        is smoothed; the second, times `length_weight`, is over sentences, and is not. Figures: `nll`, the first sum
         without smoothing, per masked token; `length_nll`, the mean over sentences; `skipped`, the share of tokens that
         the alignments skip.
         """

@@ -66,8 +66,8 @@ class System(ABC, Generic[Model]):
     pretrained: ClassVar[Mapping[str, str]] = {}
     # Numbers that it needs of each training pair beside its two sentences: the keys of `ParallelBatch.extra`.
     needs: ClassVar[tuple[str, ...]] = ()
-    # Training pairs that its `stages` name beside those of its run: "original" or "distilled", or "reverse", whose sources
-    # are translations of the targets by the teacher of the reverse direction.
+    # Training pairs that its `stages` name beside those of its run: "original" or "distilled", or "reverse", whose
+    # sources are translations of the targets by the teacher of the reverse direction.
     further_data: ClassVar[tuple[str, ...]] = ()
     Settings: ClassVar[type]  # dataclass of architecture and objective; its fields become command-line flags
     Decoding: ClassVar[type]  # dataclass of the options of decoding; likewise
