@@ -59,7 +59,9 @@ def usable_pairs(system: System, source: EncodedText, target: EncodedText) -> tu
         torch.as_tensor(np.asarray(side.lengths, dtype=np.int64)) for side in (source, target)
     )
     reasons = {"empty side": (source_lengths == 0) | (target_lengths == 0)}
-    reasons |= system.usable(source_lengths, target_lengths, torch.as_tensor(target.adjacent_repeats().astype(np.int64)))
+    reasons |= system.usable(
+        source_lengths, target_lengths, torch.as_tensor(target.adjacent_repeats().astype(np.int64))
+    )
     kept = torch.ones(len(source), dtype=torch.bool)
     dropped = {}
     for reason, mask in reasons.items():
