@@ -110,7 +110,9 @@ class AdaptedForTranslation(XLMRobertaForMaskedLM):
 
     def _mask(self, hidden: torch.Tensor, visible: torch.Tensor) -> torch.Tensor | None:
         """The mask that the pre-trained layers take; hidden: (B, L, d); visible: (B, L) bool."""
-        return create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=visible)  # type: ignore[return-value]
+        # As in `xlmd.method.model`: no mask would be faster where all is visible, which a GPU is not asked.
+        skip = not visible.is_cuda
+        return create_bidirectional_mask(self.config, hidden, visible, allow_is_bidirectional_skip=skip)  # type: ignore[return-value]
 
 
 Adapted = TypeVar("Adapted", bound=AdaptedForTranslation)

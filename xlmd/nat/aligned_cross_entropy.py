@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from xlmd.tensors import inside
+
 
 def aligned_cross_entropy(
     logits: torch.Tensor,
-    target: torch.Tensor,
+    asked: torch.Tensor,
     chosen: torch.Tensor,
+    target: torch.Tensor,
     *,
     blank: int,
     skipped_token: float,
@@ -22,33 +25,31 @@ def aligned_cross_entropy(
     """The loss with label smoothing and without, per chosen token, and the share of tokens that are skipped: scalars.
 
     The chosen tokens of each sentence are aligned with the predictions at their places. logits: (N, V), those of the
-    chosen places, sentence by sentence. target: (B, J) int64; chosen: (B, J) bool, N of them, at least 1. blank: the
-    token that stands for none; skipped_token: δ. smoothing: the probability that spreads over all V tokens, of whatever
-    a prediction is asked to be, token or blank.
+    chosen places; asked: (N,) int64, where they are in `chosen` laid flat. chosen: (B, J) bool; target: (B, J) int64.
+    blank: the token that stands for none; skipped_token: δ. smoothing: the probability that spreads over all V tokens,
+    of whatever a prediction is asked to be, token or blank.
     """
-    sentence, column = chosen.nonzero(as_tuple=True)
-    place = chosen.cumsum(dim=1)[sentence, column] - 1  # the k-th chosen one of its sentence
-    count = chosen.sum(dim=1)
-    present = torch.arange(target.shape[1], device=target.device) < count.unsqueeze(1)
-    tokens = torch.zeros_like(target)
-    tokens[sentence, place] = target[sentence, column]
+    width, count = target.shape[1], chosen.sum(dim=1)
+    sentence = asked // width
+    place = sentence * width + (chosen.cumsum(dim=1) - 1).flatten()[asked]  # the k-th chosen one of its sentence: k
 
+    def placed(values: torch.Tensor) -> torch.Tensor:
+        rows = values.new_zeros(target.numel(), *values.shape[1:])
+        return rows.index_copy(0, place, values).view(*target.shape, *values.shape[1:])
+
+    tokens = placed(target.flatten()[asked])
     log_probs = logits.float().log_softmax(dim=-1)
-    by_prediction = log_probs.new_zeros(*target.shape, target.shape[1])
-    by_prediction[sentence, place] = -log_probs.gather(1, tokens[sentence])
-    token_cost = by_prediction.transpose(1, 2)
-    blank_cost, any_cost = log_probs.new_zeros(2, *target.shape)
-    blank_cost[sentence, place] = -log_probs[:, blank]
-    any_cost[sentence, place] = -log_probs.mean(dim=1)
+    token_cost = placed(-log_probs.gather(1, tokens[sentence])).transpose(1, 2)
+    blank_cost, any_cost = placed(-log_probs[:, blank]), placed(-log_probs.mean(dim=1))
 
     found = cheapest_alignment(token_cost, blank_cost, count, count, skipped_token)
+    present = inside(count, width)
     weight = torch.where(found.aligned, 1.0, skipped_token) * present
     unused = present & ~found.used
     nll = (weight * token_cost.gather(2, found.position.unsqueeze(2)).squeeze(2) + unused * blank_cost).sum()
     spread = (weight * any_cost.gather(1, found.position) + unused * any_cost).sum()
-    number = count.sum()
-    skipped = (present & ~found.aligned).sum() / number
-    return ((1 - smoothing) * nll + smoothing * spread) / number, nll / number, skipped
+    skipped = (present & ~found.aligned).sum()
+    return ((1 - smoothing) * nll + smoothing * spread) / len(asked), nll / len(asked), skipped / len(asked)
 
 
 @dataclass
@@ -80,7 +81,7 @@ def cheapest_alignment(
     skipped_token: δ.
     """
     batch, longest, predictions = token.shape
-    # In a row, cost[j] = min(entered[j], cost[j − 1] + blank[j]): a running minimum of what was entered, less the blanks.
+    # In a row cost[j] = min(entered[j], cost[j − 1] + blank[j]): a running minimum of what was entered, less the blanks
     blanks = F.pad(blank.cumsum(dim=1), (1, 0))
     cost, steps = blanks, []
     for i in range(longest):
@@ -95,10 +96,10 @@ def cheapest_alignment(
     taken = torch.zeros(batch, longest, dtype=torch.bool, device=token.device)
     for i in reversed(range(longest)):
         entry, is_aligned = steps[i]
-        inside = i < target_lengths
-        here = torch.where(inside, entry.gather(1, here.unsqueeze(1)).squeeze(1), here)
+        there = i < target_lengths
+        here = torch.where(there, entry.gather(1, here.unsqueeze(1)).squeeze(1), here)
         position[:, i] = (here - 1).clamp(min=0)
-        taken[:, i] = inside & is_aligned.gather(1, here.unsqueeze(1)).squeeze(1)
+        taken[:, i] = there & is_aligned.gather(1, here.unsqueeze(1)).squeeze(1)
         here = here - taken[:, i].long()
     used = torch.zeros(batch, predictions + 1, dtype=torch.bool, device=token.device)  # one more, for what is skipped
     used.scatter_(1, position.masked_fill(~taken, predictions), True)

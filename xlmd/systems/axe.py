@@ -16,7 +16,7 @@ from xlmd.nat.mask_predict import uniform_mask
 from xlmd.nat.system import NATSystem
 from xlmd.options import option
 from xlmd.systems.cmlm import CMLMForTranslation, CMLMSettings
-from xlmd.tensors import inside
+from xlmd.tensors import inside, where_true
 
 
 @dataclass
@@ -55,45 +55,48 @@ class AXE(NATSystem):
 
     def loss(
         self, model: CMLMForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """(Σ aligned cross entropy of the masked tokens + Σ cross entropy of the lengths) / number of masked tokens.
 
-        Tokens are masked as CMLM's are; those of a sentence are aligned with the predictions at its masks. The first sum
-        is smoothed; the second, times `length_weight`, is over sentences, and is not. Figures: `nll`, the first sum
+        Tokens are masked as CMLM's are; those of a sentence are aligned with the predictions at its masks. The first
+        sum is smoothed; the second, times `length_weight`, is over sentences, and is not. Figures: `nll`, the first sum
         without smoothing, per masked token; `length_nll`, the mean over sentences; `skipped`, the share of tokens that
         the alignments skip.
         """
         settings, target, lengths = self.settings, batch.target, batch.target_lengths
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
-        source_mask = inside(source_lengths)
-        masked = uniform_mask(lengths, generator)  # (B, J)
+        source_mask = inside(source_lengths, source.shape[1])
+        masked = uniform_mask(lengths, generator, target.shape[1])  # (B, J)
         shown = target.masked_fill(masked, self.tokenizer.mask_token_id)
         encoded = model.encode(source, source_mask)
-        hidden = model.decode(model.embed(shown), inside(lengths), encoded, source_mask)
+        hidden = model.decode(model.embed(shown), inside(lengths, shown.shape[1]), encoded, source_mask)
+        asked = where_true(masked)  # (N,)
         words, nll, skipped = aligned_cross_entropy(
-            model.logits(hidden[masked]),
-            target,
+            model.logits(hidden.flatten(0, 1)[asked]),
+            asked,
             masked,
+            target,
             blank=self.blank,
             skipped_token=settings.skipped_token,
             smoothing=settings.label_smoothing,
         )
         length_nll = model.length_head.loss(model.length_head(encoded, source_mask), lengths, batch.source_lengths)
-        loss = words + settings.length_weight * length_nll * len(lengths) / masked.sum()
-        return loss, {"nll": nll.item(), "length_nll": length_nll.item(), "skipped": skipped.item()}
+        loss = words + settings.length_weight * length_nll * len(lengths) / len(asked)
+        return loss, {"nll": nll.detach(), "length_nll": length_nll.detach(), "skipped": skipped}
 
     def decode(
         self, model: CMLMForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: AXEDecoding
     ) -> list[list[int]]:
         """One pass for each length that is tried; of the candidate with the highest mean log-probability, no blanks."""
-        source_mask = inside(lengths)
+        source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
         predictions = (beam.lengths * decoding.length_factor).round().long().clamp(max=model.length_head.longest)
         beam = LengthBeam(predictions, beam.size)
-        shown = torch.full(beam.visible.shape, self.tokenizer.mask_token_id, device=source.device)
-        hidden = model.decode(model.embed(shown), beam.visible, beam.repeat(encoded), beam.repeat(source_mask))
+        visible = beam.visible
+        shown = torch.full(visible.shape, self.tokenizer.mask_token_id, device=source.device)
+        hidden = model.decode(model.embed(shown), visible, beam.repeat(encoded), beam.repeat(source_mask))
         forbidden = [token for token in self.never_targets if token != self.blank]
         tokens, log_probability = model.most_probable(hidden, forbidden)
-        best = beam.best(tokens, log_probability.masked_fill(~beam.visible, 0))
+        best = beam.best(tokens, log_probability.masked_fill(~visible, 0))
         return [[token for token in row if token != self.blank] for row in best]

@@ -146,8 +146,8 @@ class System(ABC, Generic[Model]):
     @abstractmethod
     def loss(
         self, model: Any, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        """The training loss of a batch, a scalar, and figures to log.
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The training loss of a batch, a scalar, and figures to log: scalars too, detached, which nobody waits for.
 
         progress: the fraction of training done, in [0, 1), for schedules. generator: the only source of randomness
         besides dropout. The batch's `extra` has what the system `needs`.
@@ -184,13 +184,12 @@ class System(ABC, Generic[Model]):
         return {}
 
     def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`<s> x </s>` of every sentence: (B, longest + 2), and its lengths (B,). Override it for other specials.
+        """`<s> x </s>` of every sentence: (B, I + 2), and its lengths (B,). Override it for other specials.
 
         source: (B, I) bare and padded, with whatever; lengths: (B,) int64 without the padding.
         """
-        tokenizer, filled = self.tokenizer, inside(lengths + 2)
-        ids = torch.nn.functional.pad(source[:, : filled.shape[1] - 2], (1, 1))
-        ids = ids.masked_fill(~filled, tokenizer.pad_token_id)
+        tokenizer, ids = self.tokenizer, torch.nn.functional.pad(source, (1, 1))
+        ids = ids.masked_fill(~inside(lengths + 2, ids.shape[1]), tokenizer.pad_token_id)
         ids[:, 0] = tokenizer.bos_token_id
         return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), lengths + 2
 

@@ -17,6 +17,7 @@ from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
 from xlmd.options import check, option
+from xlmd.tensors import attention_mask, where_true
 from xlmd.train.recipe import train_task
 from xlmd.train.settings import TrainerSettings
 
@@ -49,17 +50,18 @@ class MaskedLMSettings:
 
 
 def masked_lm_loss(
-    model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator | None
-) -> tuple[torch.Tensor, dict[str, float]]:
+    model: XLMRobertaForMaskedLM, batch: Any, progress: float, generator: torch.Generator | None
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Eq. 1: cross entropy at the masked positions, whose logits alone are computed."""
+    mask = attention_mask(batch["attention_mask"], model.config._attn_implementation, model.dtype)
     hidden = model.roberta(
-        batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=batch["position_ids"]
+        batch["input_ids"], attention_mask=mask, position_ids=batch["position_ids"]
     ).last_hidden_state
-    masked = batch["labels"] >= 0
-    logits = model.lm_head(hidden[masked])  # (masked, V)
-    labels = batch["labels"][masked]
+    asked = where_true(batch["labels"] >= 0)
+    logits = model.lm_head(hidden.flatten(0, 1)[asked])  # (masked, V)
+    labels = batch["labels"].flatten()[asked]
     accuracy = (logits.argmax(-1) == labels).float().mean()
-    return torch.nn.functional.cross_entropy(logits.float(), labels), {"accuracy": float(accuracy)}
+    return torch.nn.functional.cross_entropy(logits.float(), labels), {"accuracy": accuracy}
 
 
 def pretrain(
@@ -154,7 +156,7 @@ class _Pretraining:
         results = [masked_lm_loss(model, next(batches).to(model.device), 0.0, None) for _ in range(_VALIDATION_BATCHES)]
         return {
             "dev_loss": sum(float(loss) for loss, _ in results) / len(results),
-            "dev_accuracy": sum(figures["accuracy"] for _, figures in results) / len(results),
+            "dev_accuracy": sum(float(figures["accuracy"]) for _, figures in results) / len(results),
         }
 
     def facts(self, model: XLMRobertaForMaskedLM, stream: MaskedLanguageModelStream) -> dict[str, Any]:
