@@ -108,6 +108,7 @@ class _Translation:
         self.kept, self.dropped = usable_pairs(self.system, self.source, self.target)
         self.pairs = ParallelText(self.source, self.target, keep=self.kept)
         self.examined = [self.dev[index].tolist() for index in range(min(_EXAMINED, len(self.references)))]
+        self.studied = self.system.study(self.pairs)
         self.prepared: dict[str, Any] = {}
         self.recorded: Mapping[str, Any] = {"system": name, "settings": asdict(settings), "files": asdict(files)}
         self.inputs = self._inputs()
@@ -121,7 +122,7 @@ class _Translation:
         return [
             *(path for prefix in prefixes for path in encoded_paths(prefix)),
             files.dev_reference,
-            *(path for path in named if Path(path).is_dir()),  # a hub's name stands for itself
+            *(path for path in named if path and Path(path).is_dir()),  # a hub's name stands for itself
         ]
 
     def build(self) -> PreTrainedModel:
@@ -170,7 +171,7 @@ class _Translation:
                 "left_out": self.dropped | longer,
             },
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "prepared": self.prepared,
+            "prepared": self.studied | self.prepared,
             "examined": figures,
             "chosen": self.system.choose(model, lambda decoding: self._bleu(model, decoding)),
         }
