@@ -10,7 +10,7 @@ import torch
 from nat_models import parallel
 
 from xlmd.nat import alignment
-from xlmd.nat.alignment import fertilities, word_alignment
+from xlmd.nat.alignment import fertility_counts, word_alignment
 
 NULL, TENSION, CONCENTRATION = 0.08, 4.0, 0.01
 
@@ -98,7 +98,7 @@ def test_translations_word_by_word_are_found_through_reordering_and_extra_words(
 def test_fertilities_count_links_and_leave_out_what_may_not_be_used(tmp_path):
     sources, targets = [[1, 2], [3, 4, 5], [1, 2, 3]], [[11, 12], [13, 14, 15], [11, 12, 13, 13]]
     pairs = parallel(tmp_path, sources * 5, targets * 5, keep=np.array([0, 2, 3, 5, 6, 8]))
-    counts = fertilities(pairs, word_alignment(pairs, 20))
+    counts = fertility_counts(pairs, word_alignment(pairs, 20))
     rows = np.split(counts, np.cumsum([len(row) for row in sources * 5])[:-1])
     assert rows[1].tolist() == [0, 0, 0] and not any(row.any() for row in rows[9:])
     assert rows[0].tolist() == [1, 1] and rows[2].tolist() == [1, 1, 2]

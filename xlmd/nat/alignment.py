@@ -88,7 +88,7 @@ def word_alignment(
     return Alignment(np.concatenate(sources), loss / tokens)
 
 
-def fertilities(pairs: ParallelText, alignment: Alignment) -> np.ndarray:
+def fertility_counts(pairs: ParallelText, alignment: Alignment) -> np.ndarray:
     """How many target tokens each source token has, (ΣI,) int32, of all pairs; 0 in those that are not aligned."""
     lengths = pairs.source.lengths.astype(np.int64)
     starts = np.cumsum(lengths) - lengths

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch, ParallelText
-from xlmd.nat.alignment import fertilities, word_alignment
+from xlmd.nat.alignment import fertility_counts, word_alignment
 from xlmd.nat.lengths import LengthBeam
 from xlmd.nat.model import NATConfig, NATForTranslation
 from xlmd.nat.objective import smoothed_cross_entropy
@@ -166,7 +166,7 @@ class FertilityNAT(RescoredSystem):
     def study(self, pairs: ParallelText) -> dict[str, Any]:
         """Align the pairs, both sides of which share a vocabulary."""
         alignment = word_alignment(pairs, len(self.tokenizer))
-        counts = fertilities(pairs, alignment)
+        counts = fertility_counts(pairs, alignment)
         lengths = pairs.source.lengths.astype(np.int64)
         self._fertilities, self._starts = torch.from_numpy(counts), torch.from_numpy(np.cumsum(lengths) - lengths)
         used = int(lengths[pairs.keep].sum())
