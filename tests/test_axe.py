@@ -158,7 +158,7 @@ def test_neither_padding_nor_the_order_of_a_batch_changes_the_loss(untrained, mo
     counts = [len(target) for target in targets]
     for name, weights in (("nll", counts), ("skipped", counts), ("length_nll", [1] * 6)):
         mean = sum(figures[name] * count for figures, count in zip(alone, weights, strict=True)) / sum(weights)
-        assert whole[name] == pytest.approx(mean, abs=1e-5)
+        assert whole[name].item() == pytest.approx(mean.item(), abs=1e-5)
 
 
 # Decoding

@@ -23,8 +23,8 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 def settings_schema() -> dict:
     """One definition a dataclass (cleaning, mlm, trainer, settings and decoding of each system), and `systems`, of all.
 
-    `pretrained`, `needs` and `further_data`, annotations of a system, are what the workflow gives it beside its run's
-    text: see `System`.
+    `pretrained` and `further_data`, annotations of a system, are what the workflow gives it beside its run's text: see
+    `System`.
     """
     definitions = {
         "cleaning": _schema(Cleaning),
@@ -37,7 +37,6 @@ def settings_schema() -> dict:
         definitions |= {f"{name}.settings": _schema(system.Settings), f"{name}.decoding": _schema(system.Decoding)}
         systems[name] = _entry(name) | {
             "pretrained": dict(system.pretrained),
-            "needs": list(system.needs),
             "further_data": list(system.further_data),
         }
     return definitions | {"systems": {"type": "object", "additionalProperties": False, "properties": systems}}

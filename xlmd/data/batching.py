@@ -186,7 +186,7 @@ class BatchStream:
 
     def restart(self, progress: float) -> None:
         """Begin with the first epoch, when this share of training is done."""
-        self._batches.restart(float(progress))
+        self._batches.restart(progress)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, in plain numbers; the same in every process."""

@@ -133,7 +133,8 @@ class RunSettings:
         return [
             *(f"{prefix}.{part}.npy" for prefix in encoded for part in ("ids", "offsets")),
             files["dev_reference"],
-            *(path for path in models if path.startswith(f"{self.layout.root}/")),  # a name may set another's
+            # A run's name may set a model from elsewhere, or none.
+            *(path for path in models if path and path.startswith(f"{self.layout.root}/")),
         ]
 
     def _of_system(self, run: RunName, name: str) -> Any:

@@ -32,7 +32,8 @@ def measured_protocols(spec: TableSpec, results: Sequence[Result]) -> Table:
     rows = []
     for result in results:
         record, trainer = result.record, result.record["settings"]["trainer"]
-        models = [result.settings[name] for name in systems[result.point.system]["pretrained"]]
+        pretrained = systems[result.point.system]["pretrained"]
+        models = [result.settings[name] for name, whose in pretrained.items() if whose != "teacher"]  # which rescores
         row: dict[str, Any] = {
             "decoding": result.point.path,
             "seed": str(record["seed"]),

@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from xlmd.data.batching import ParallelBatch
+from xlmd.data.batching import ParallelBatch, ParallelText
 from xlmd.tensors import inside
 from xlmd.weights import Model
 
@@ -64,8 +64,6 @@ class System(ABC, Generic[Model]):
     # Settings that take the transformers folder of a trained model, and whose: "mlm", the masked language model of the
     # direction's base; "teacher"; or a system, trained in the same direction on the same data.
     pretrained: ClassVar[Mapping[str, str]] = {}
-    # Numbers that it needs of each training pair beside its two sentences: the keys of `ParallelBatch.extra`.
-    needs: ClassVar[tuple[str, ...]] = ()
     # Training pairs that its `stages` name beside those of its run: "original" or "distilled", or "reverse", whose
     # sources are translations of the targets by the teacher of the reverse direction.
     further_data: ClassVar[tuple[str, ...]] = ()
@@ -81,6 +79,14 @@ class System(ABC, Generic[Model]):
     @abstractmethod
     def build(self) -> Model:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
+
+    def study(self, pairs: ParallelText) -> dict[str, Any]:
+        """Find out what the loss must know of the training pairs beside the two sentences; returns what run.json says.
+
+        It comes first, once in a training. The system keeps what it finds, and a batch's `indices` say which pairs it
+        has. The result must follow from the pairs alone: every process of a run does it by itself.
+        """
+        return {}
 
     def prepare(self, model: Model, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
         """Fit a fresh model to the training data before the first update; returns what run.json says of it.
@@ -150,7 +156,7 @@ class System(ABC, Generic[Model]):
         """The training loss of a batch, a scalar, and figures to log: scalars too, detached, which nobody waits for.
 
         progress: the fraction of training done, in [0, 1), for schedules. generator: the only source of randomness
-        besides dropout. The batch's `extra` has what the system `needs`.
+        besides dropout.
         """
 
     def validation_decoding(self) -> Any:

@@ -84,6 +84,7 @@ class _Translation:
         texts = {kind: UsablePairs(self.system, *text) for kind, text in self._texts().items()}
         self.pairs = [StagePairs([texts[kind] for kind in stage.data]) for stage in self.stages]
         self.examined = [self.dev[index].tolist() for index in range(min(_EXAMINED, len(self.references)))]
+        self.studied = self.system.study(self.pairs[-1].parallel)
         self.prepared: dict[str, Any] = {}
         self.recorded: Mapping[str, Any] = {"system": name, "settings": asdict(settings), "files": asdict(files)}
         self.inputs = self._inputs()
@@ -106,7 +107,7 @@ class _Translation:
         return [
             *(path for prefix in prefixes for path in encoded_paths(prefix)),
             files.dev_reference,
-            *(path for path in named if Path(path).is_dir()),  # a hub's name stands for itself
+            *(path for path in named if path and Path(path).is_dir()),  # a hub's name stands for itself
         ]
 
     def build(self) -> PreTrainedModel:
@@ -160,7 +161,7 @@ class _Translation:
             "description": {"direction": self.files.direction} | self.system.describe(model),
             "data": counts[-1] | ({"stages": stages} if len(stages) > 1 else {}),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "prepared": self.prepared,
+            "prepared": self.studied | self.prepared,
             "examined": figures,
             "chosen": self.system.choose(model, lambda decoding: self._bleu(model, decoding)),
         }
