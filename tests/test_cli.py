@@ -63,7 +63,11 @@ def test_the_registry_finds_each_file_of_the_package():
         *(
             "abnet",
             "abnet_enc",
+            "axe",
+            "bag_of_ngrams",
+            "bag_of_ngrams_joint",
             "cmlm",
+            "cmlm_lfr",
             "disco",
             "glat",
             "iter_nat",

@@ -4,7 +4,7 @@ import pytest
 from nat_models import small
 
 from xlmd.errors import UserError
-from xlmd.systems.base import OWN
+from xlmd.experiment.names import OWN
 from xlmd.systems.cmlm_lfr import CMLMLFR, CMLMLFRSettings
 
 

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch, ParallelText
+from xlmd.experiment.names import OWN
 from xlmd.tensors import inside
 from xlmd.weights import Model
 
@@ -35,9 +36,6 @@ def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
     if long:
         logger.warning("%d sources have more than %d subwords and are cut", long, longest)
     return [source[:longest] for source in sources]
-
-
-OWN = "own"  # the training pairs that a run's name says
 
 
 @dataclass(frozen=True)

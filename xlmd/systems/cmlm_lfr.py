@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xlmd.errors import UserError
+from xlmd.experiment.names import OWN
 from xlmd.options import option
-from xlmd.systems.base import OWN, Stage
+from xlmd.systems.base import Stage
 from xlmd.systems.cmlm import CMLM, CMLMSettings
 
 

@@ -18,9 +18,9 @@ from xlmd.data.stages import StagedStream
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import copy_tokenizer, load_tokenizer
 from xlmd.errors import UserError
+from xlmd.experiment.names import OWN
 from xlmd.options import option, required
 from xlmd.systems import find_system
-from xlmd.systems.base import OWN
 from xlmd.train.launch import is_first
 from xlmd.train.pairs import StagePairs, UsablePairs
 from xlmd.train.recipe import train_task
