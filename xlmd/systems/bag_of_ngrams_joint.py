@@ -1,12 +1,12 @@
 """Bag-of-ngrams, joint: Vanilla-NAT that also learns to write the reference's n-grams, wherever they stand.
 
-(Shao et al., 2020, "BoN-Joint"; its authors' code, ictnlp/BoN-NAT.) Beside the cross entropy the loss has the difference
-between the bag of n-grams that the model expects to write and the reference's.
+(Shao et al., 2020, "BoN-Joint"; its authors' code, ictnlp/BoN-NAT.) Beside the cross entropy the loss has the
+difference between the bag of n-grams that the model expects to write and the reference's.
 """
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -86,8 +86,8 @@ class BagOfNgramsJoint(VanillaNAT):
         return loss, {"nll": nll.detach(), "bag": bag.detach(), "length_nll": length_nll.detach()}
 
     def decode(
-        self, model: VanillaNATForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: BagOfNgramsDecoding
+        self, model: VanillaNATForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: Any
     ) -> list[list[int]]:
-        """As Vanilla-NAT, but for repeated tokens."""
+        """As Vanilla-NAT, but for repeated tokens; `decoding` is a `BagOfNgramsDecoding`."""
         translations = super().decode(model, source, lengths, decoding)
         return [[token for token, _ in groupby(row)] for row in translations] if decoding.collapse else translations
