@@ -83,7 +83,9 @@ def test_a_shifted_target_costs_one_blank_and_one_skipped_token():
     for place, token in enumerate([0, 5, 6, 7]):  # a blank, and then the target one place late
         logits[place, token] = 0.0
     chosen = torch.ones(1, 4, dtype=torch.bool)
-    loss, nll, skipped = aligned_cross_entropy(logits, where_true(chosen), chosen, target, blank=0, skipped_token=2.0, smoothing=0.0)
+    loss, nll, skipped = aligned_cross_entropy(
+        logits, where_true(chosen), chosen, target, blank=0, skipped_token=2.0, smoothing=0.0
+    )
     assert loss == nll == pytest.approx(2 * 20 / 4, rel=1e-3) and skipped == 0.25
 
 
@@ -92,7 +94,9 @@ def test_the_loss_is_that_of_its_definition_sentence_by_sentence():
     target, lengths = pad([[5, 6, 7, 5], [8, 8, 6], [7]])
     chosen = torch.tensor([[1, 0, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
     logits = torch.randn(6, 12, generator=seeded(2)).mul(3).requires_grad_()
-    loss, nll, _ = aligned_cross_entropy(logits, where_true(chosen), chosen, target, blank=0, skipped_token=2.0, smoothing=0.1)
+    loss, nll, _ = aligned_cross_entropy(
+        logits, where_true(chosen), chosen, target, blank=0, skipped_token=2.0, smoothing=0.1
+    )
     log_probs, expected, plain, start = logits.log_softmax(-1), 0.0, 0.0, 0
     for row in range(3):
         tokens = target[row][chosen[row]].tolist()

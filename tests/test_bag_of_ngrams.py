@@ -122,9 +122,7 @@ def test_fine_tuning_brings_the_bags_closer(untrained, tmp_path):
 
 def test_of_equal_neighbours_one_is_left(untrained, monkeypatch):
     system, model = untrained
-    monkeypatch.setattr(
-        model, "most_probable", lambda hidden, _: (torch.tensor([[7, 7, 8, 7, 7]]), torch.zeros(1, 5))
-    )
+    monkeypatch.setattr(model, "most_probable", lambda hidden, _: (torch.tensor([[7, 7, 8, 7, 7]]), torch.zeros(1, 5)))
     monkeypatch.setattr(model.length_head, "forward", lambda *_: torch.eye(2 * 128 + 1)[128 + 2 : 128 + 3])
     for collapse, expected in ((True, [7, 8, 7]), (False, [7, 7, 8, 7, 7])):
         assert system.translate(model, [[5, 6, 7]], BagOfNgramsDecoding(collapse=collapse)) == [expected]

@@ -65,7 +65,9 @@ def test_ngrams_in_another_place_are_as_good():
     """Where cross entropy finds every token wrong."""
     target = torch.tensor([[5, 6, 7, 8, 9]])
     logits = torch.nn.functional.one_hot(torch.tensor([3, 5, 6, 7, 8]), 10) * 1e3
-    assert ngram_difference(logits.float(), torch.arange(5), target, torch.tensor([5]), 2).item() == pytest.approx(1 / 4)
+    assert ngram_difference(logits.float(), torch.arange(5), target, torch.tensor([5]), 2).item() == pytest.approx(
+        1 / 4
+    )
 
 
 def test_what_is_written_often_enough_has_no_gradient_and_what_lacks_has_one():
