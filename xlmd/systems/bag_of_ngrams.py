@@ -6,9 +6,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from xlmd.nat.model import NATForTranslation
 from xlmd.options import option
 from xlmd.systems.bag_of_ngrams_joint import BagOfNgramsJoint, BagOfNgramsJointSettings
-from xlmd.systems.nat import VanillaNATForTranslation
 
 
 @dataclass
@@ -31,6 +31,6 @@ class BagOfNgrams(BagOfNgramsJoint):
     Settings: ClassVar[type] = BagOfNgramsSettings
     settings: BagOfNgramsSettings
 
-    def build(self) -> VanillaNATForTranslation:
+    def build(self) -> NATForTranslation:
         """The trained model that the settings name."""
         return super().build() if self.settings.start is None else self.load(self.settings.start)
