@@ -6,7 +6,7 @@ import torch
 from nat_models import BOS, END, SPECIALS, batch, pad, seeded, sentences, small, train
 
 from xlmd.errors import UserError
-from xlmd.nat.lengths import LengthBeamDecoding
+from xlmd.nat.rescoring import RescoredDecoding
 from xlmd.systems import glat as system_file
 from xlmd.systems.glat import GLAT
 from xlmd.tensors import inside
@@ -148,7 +148,7 @@ def test_positions_are_added_before_every_layer(untrained):
 
 
 @pytest.mark.parametrize(
-    "decoding", [LengthBeamDecoding(), LengthBeamDecoding(length_beam=5, length_candidates="neighbours")]
+    "decoding", [RescoredDecoding(), RescoredDecoding(length_beam=5, length_candidates="neighbours")]
 )
 def test_a_batch_translates_as_its_sentences_alone(untrained, decoding):
     system, model = untrained
@@ -167,7 +167,7 @@ def test_a_few_dozen_pairs_are_learned_by_heart(tmp_path):
     model = train(system, system.build(), [batch(sources, targets)] * 200, lr=5e-3)
     model.save_pretrained(tmp_path)
     for learned in (model, system.load(tmp_path)):
-        translations = system.translate(learned, sources, LengthBeamDecoding())
+        translations = system.translate(learned, sources, RescoredDecoding())
         lines = [[" ".join(map(str, row)) for row in rows] for rows in (translations, targets)]
         assert sacrebleu.corpus_bleu(lines[0], [lines[1]], tokenize="none", force=True).score > 95
 
@@ -185,4 +185,4 @@ def test_tables_print_it_as_glat_with_one_iteration():
     system = glat()
     described = system.describe(system.build())
     assert (described["system"], described["label"], described["size"]) == ("glat", "GLAT", "2+2 layers")
-    assert system.iterations_label(LengthBeamDecoding(length_beam=5)) == "1"
+    assert system.iterations_label(RescoredDecoding(length_beam=5)) == "1"

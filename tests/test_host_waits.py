@@ -50,6 +50,8 @@ ALLOWED = {
     "systems/base.py:System.batch": "sentences on their way to the GPU, once per batch",
     "systems/disco.py:DisCO.decode": RESULT,
     "systems/disco.py:easy_first": ADAPTIVE,
+    "systems/iter_nat.py:IterNAT._denoising": "a draw on the CPU",
+    "systems/iter_nat.py:IterNAT.decode": ADAPTIVE,
     "systems/levt.py:LevT._edit": ADAPTIVE,
     "systems/levt.py:LevT.decode": ADAPTIVE,
     "systems/transformer.py:Transformer.decode": RESULT,

@@ -27,8 +27,11 @@ def attention_mask(visible: torch.Tensor, implementation: str | None, dtype: tor
 
     visible: (B, keys) or (B, queries, keys) bool, True at what may be seen. implementation: the configuration's
     `_attn_implementation`; all but "sdpa" add the mask, in `dtype`. Without a mask attention is faster; but to find
-    out whether there is need of one would mean to wait for a GPU, so there is always one there.
+    out whether there is need of one would mean to wait for a GPU, so there is always one there. Raises TypeError if
+    `visible` is not bool: a mask of integers would be taken for scores to add.
     """
+    if visible.dtype != torch.bool:
+        raise TypeError(f"visible: expected a bool tensor, got {visible.dtype}")
     if not visible.is_cuda and bool(visible.all()):
         return None
     keys = visible[:, None] if visible.ndim == 3 else visible[:, None, None]

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from xlmd.data.encoded import EncodedText
+from xlmd.data.encoded import Sentences
 from xlmd.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -40,13 +40,13 @@ class ParallelBatch:
 
 
 class ParallelText:
-    """Two encoded texts whose sentences translate each other, and which of the pairs may be used.
+    """Two texts whose sentences translate each other, and which of the pairs may be used.
 
     keep: the numbers of the pairs that may be used, (n,) int, or None for all. Raises UserError if the texts have
     unequal numbers of sentences.
     """
 
-    def __init__(self, source: EncodedText, target: EncodedText, keep: np.ndarray | None = None) -> None:
+    def __init__(self, source: Sentences, target: Sentences, keep: np.ndarray | None = None) -> None:
         if len(source) != len(target):
             raise UserError(
                 f"{source.prefix} has {len(source)} sentences but {target.prefix} has {len(target)}: "
@@ -95,6 +95,11 @@ class LengthBatches:
                 self._start_epoch(self._epoch + 1)
         self._position += 1
         return self._batches[self._position - 1]
+
+    def restart(self, progress: float) -> None:
+        """Begin with the first epoch, when this share of training is done."""
+        self.progress = progress
+        self._start_epoch(0)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -178,6 +183,10 @@ class BatchStream:
     def set_progress(self, fraction: float) -> None:
         """Say what fraction of training is done, in [0, 1]; the curriculum heeds it when the next epoch starts."""
         self._batches.progress = float(fraction)
+
+    def restart(self, progress: float) -> None:
+        """Begin with the first epoch, when this share of training is done."""
+        self._batches.restart(progress)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, in plain numbers; the same in every process."""

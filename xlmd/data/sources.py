@@ -39,7 +39,11 @@ _LONGEST_HEADER = 100_000
 _NAME_IT = "give it a `name` beside its `url`"
 _PATIENCE = 1800  # seconds
 
-_PACKED: dict[str, Callable[..., AbstractContextManager[IO[bytes]]]] = {".gz": open_gzip, ".xz": lzma.open, ".bz2": bz2.open}
+_PACKED: dict[str, Callable[..., AbstractContextManager[IO[bytes]]]] = {
+    ".gz": open_gzip,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+}
 _TAR = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 

@@ -28,8 +28,10 @@ class XLMDDecoding:
 class Engine(Protocol):
     """What runs a trained XLM-D: `XLMDForTranslation` in torch, or its exported graphs elsewhere."""
 
-    device: torch.device
     config: Any  # an `xlmd.method.model.XLMDConfig`
+
+    @property
+    def device(self) -> torch.device: ...
 
     def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z: (B, T, d) and its lengths (B,) int64, of source (B, I) and source_lengths (B,), both int64."""

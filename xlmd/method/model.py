@@ -69,9 +69,15 @@ class XLMDConfig(XLMRobertaConfig):
         return self
 
     @property
+    def first_position(self) -> int:
+        """The number of a sequence's first position: XLM-R's positions begin after the padding's."""
+        assert self.pad_token_id is not None
+        return self.pad_token_id + 1
+
+    @property
     def longest_alignment(self) -> int:
         """The largest T that the position table holds (512 for XLM-R)."""
-        return self.max_position_embeddings - self.pad_token_id - 1
+        return self.max_position_embeddings - self.first_position
 
     @property
     def longest_source(self) -> int:
@@ -87,7 +93,7 @@ class XLMDConfig(XLMRobertaConfig):
     def forbidden_token_ids(self) -> list[int]:
         """The special tokens that are never predicted: all but <unk> and the one that serves as the blank."""
         specials = {self.pad_token_id, self.mask_token_id, self.bos_token_id, self.eos_token_id}
-        return sorted(specials - {self.blank_token_id})
+        return sorted(token for token in specials - {self.blank_token_id} if isinstance(token, int))
 
 
 class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
@@ -109,14 +115,14 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         if isinstance(module, LatentTransform):
             init.constant_(module.sigma, module.initial_sigma)
 
-    def _mask(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
-        """The attention mask that hides padding; hidden: (B, T, d), lengths: (B,)."""
+    def _layers(self, hidden: torch.Tensor, lengths: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Layers start+1..stop of hidden (B, T, d), without attention to what lies beyond lengths (B,)."""
+        if start == stop:
+            return hidden
         visible = inside(lengths, hidden.shape[1])
         # Where all is visible no mask would do, but whether it is a GPU would have to be waited for.
-        return create_bidirectional_mask(self.config, hidden, visible, allow_is_bidirectional_skip=not visible.is_cuda)
-
-    def _layers(self, hidden: torch.Tensor, lengths: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        mask = self._mask(hidden, lengths) if start < stop else None
+        skip = not visible.is_cuda
+        mask = create_bidirectional_mask(self.config, hidden, visible, allow_is_bidirectional_skip=skip)
         for layer in self.roberta.encoder.layer[start:stop]:
             hidden = layer(hidden, mask)
         return hidden
@@ -142,7 +148,7 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
 
     def _positions(self, length: int, device: torch.device) -> torch.Tensor:
         """XLM-R's position embeddings of a sequence without gaps, (1, length, d)."""
-        first = self.config.pad_token_id + 1
+        first = self.config.first_position
         ids = torch.arange(first, first + length, device=device)
         return self.roberta.embeddings.position_embeddings(ids).unsqueeze(0)
 

@@ -78,19 +78,24 @@ class NATForTranslation(MarianPreTrainedModel):
         return self.model.decoder.embed_positions((1, length))
 
     def decode(
-        self, inputs: torch.Tensor, visible: torch.Tensor, encoded: torch.Tensor, source_mask: torch.Tensor
+        self,
+        inputs: torch.Tensor,
+        visible: torch.Tensor,
+        encoded: torch.Tensor,
+        source_mask: torch.Tensor,
+        layers: nn.ModuleList | None = None,
     ) -> torch.Tensor:
         """The decoder's states (B, J, d).
 
         inputs: (B, J, d), without positions, which are added here. visible: bool, True at what may be seen: (B, J),
         by every position, for padding; or (B, J, J), query by key, each row with at least one True. encoded: (B, I, d)
-        from `encode`; source_mask: (B, I) bool.
+        from `encode`; source_mask: (B, I) bool. layers: others than the decoder's own.
         """
         dropout = self.model.decoder.dropout
         positions = self.positions(inputs.shape[1])
         seen, source_seen = self._attention_mask(visible), self._attention_mask(source_mask)
         hidden = inputs
-        for number, layer in enumerate(self.model.decoder.layers):
+        for number, layer in enumerate(layers or self.model.decoder.layers):
             if number == 0 or self.positions_in_every_layer:
                 hidden = F.dropout(hidden + positions, dropout, self.training)
             hidden = layer(hidden, seen, encoded, encoder_attention_mask=source_seen, use_cache=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xlmd.experiment.configuration import read_definitions
+from xlmd.experiment.names import OWN
 from xlmd.experiment.tables import TableSpec
 from xlmd.reporting.paper import protocols
 from xlmd.reporting.results import Result
@@ -32,12 +33,13 @@ def measured_protocols(spec: TableSpec, results: Sequence[Result]) -> Table:
     rows = []
     for result in results:
         record, trainer = result.record, result.record["settings"]["trainer"]
-        models = [result.settings[name] for name in systems[result.point.system]["pretrained"]]
+        pretrained = systems[result.point.system]["pretrained"]
+        named = [result.settings[name] for name, whose in pretrained.items() if whose != "teacher"]  # which rescores
         row: dict[str, Any] = {
             "decoding": result.point.path,
             "seed": str(record["seed"]),
-            "data": result.point.data,
-            "started_from": ", ".join(models) or "random weights",
+            "data": _data(result),
+            "started_from": ", ".join(filter(None, named)) or "random weights",
             "updates": str(record["result"]["steps"]),
             "batch": str(trainer["max_tokens"] * trainer["accumulation"] * trainer["processes"]),
             "averaged": str(len(record["result"]["best"]) or 1),
@@ -63,8 +65,16 @@ def measured_protocols(spec: TableSpec, results: Sequence[Result]) -> Table:
     notes = [
         "A decoding's name says its length beam, iterations and engine where the system has such. No candidate is "
         "rescored by another model unless the name says so. Distilled data are the translations of the table's own "
-        "Transformer. Parameters include those that are shared or frozen."
+        "Transformer, reverse data those of the targets by the reverse direction's. Parameters include those that are "
+        "shared or frozen."
     ]
     return Table(
         f"{spec.name}_measured", f"{spec.label}, protocols measured", columns, ("decoding", "seed"), rows, notes
     )
+
+
+def _data(result: Result) -> str:
+    """What a training learnt from, stage by stage if there were several."""
+    stages = result.record.get("data", {}).get("stages", [{"data": [OWN]}])
+    kinds = [[result.point.data if kind == OWN else kind for kind in stage["data"]] for stage in stages]
+    return ", then ".join(" + ".join(stage) for stage in kinds)

@@ -50,9 +50,11 @@ class Result:
 
     @property
     def row(self) -> str:
-        """The system as the paper prints it, with the engine if it is another."""
-        engine = dict(self.point.decoding).get("engine")
-        return self.description["label"] + (f" ({ENGINES[engine]})" if engine else "")
+        """The system as the paper prints it, with what sets a row apart: another engine, or the teacher's choice."""
+        decoding = dict(self.point.decoding)
+        apart = [ENGINES[decoding["engine"]]] if "engine" in decoding else []
+        apart += ["rescored"] if str(decoding.get("rescore")).lower() == "true" else []
+        return " ".join([self.description["label"], *(f"({what})" for what in apart)])
 
     @cached_property
     def iterations(self) -> str:

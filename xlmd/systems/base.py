@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol
 
@@ -11,7 +11,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from xlmd.data.batching import ParallelBatch
+from xlmd.data.batching import ParallelBatch, ParallelText
+from xlmd.experiment.names import OWN
 from xlmd.tensors import inside
 from xlmd.weights import Model
 
@@ -37,6 +38,18 @@ def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
     return [source[:longest] for source in sources]
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of training.
+
+    until: the share of training at which it ends. data: what is learned from: `OWN`, and kinds that the system lists in
+    `further_data`; of several all pairs together, each once.
+    """
+
+    until: float
+    data: tuple[str, ...] = (OWN,)
+
+
 class System(ABC, Generic[Model]):
     """One system of the paper's tables: its settings, its model, its loss and its decoder.
 
@@ -49,8 +62,9 @@ class System(ABC, Generic[Model]):
     # Settings that take the transformers folder of a trained model, and whose: "mlm", the masked language model of the
     # direction's base; "teacher"; or a system, trained in the same direction on the same data.
     pretrained: ClassVar[Mapping[str, str]] = {}
-    # Numbers that it needs of each training pair beside its two sentences: the keys of `ParallelBatch.extra`.
-    needs: ClassVar[tuple[str, ...]] = ()
+    # Training pairs that its `stages` name beside those of its run: "original" or "distilled", or "reverse", whose
+    # sources are translations of the targets by the teacher of the reverse direction.
+    further_data: ClassVar[tuple[str, ...]] = ()
     Settings: ClassVar[type]  # dataclass of architecture and objective; its fields become command-line flags
     Decoding: ClassVar[type]  # dataclass of the options of decoding; likewise
 
@@ -63,6 +77,14 @@ class System(ABC, Generic[Model]):
     @abstractmethod
     def build(self) -> Model:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
+
+    def study(self, pairs: ParallelText) -> dict[str, Any]:
+        """Find out what the loss must know of the training pairs beside the two sentences; returns what run.json says.
+
+        It comes first, once in a training. The system keeps what it finds, and a batch's `indices` say which pairs it
+        has. The result must follow from the pairs alone: every process of a run does it by itself.
+        """
+        return {}
 
     def prepare(self, model: Model, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
         """Fit a fresh model to the training data before the first update; returns what run.json says of it.
@@ -121,6 +143,10 @@ class System(ABC, Generic[Model]):
         neighbours. Returns {reason for leaving out: (N,) bool mask of the pairs left out for it}.
         """
 
+    def stages(self) -> Sequence[Stage]:
+        """What it learns from, one after another; the last stage ends at 1."""
+        return (Stage(1.0),)
+
     @abstractmethod
     def loss(
         self, model: Any, batch: ParallelBatch, progress: float, generator: torch.Generator
@@ -128,7 +154,7 @@ class System(ABC, Generic[Model]):
         """The training loss of a batch, a scalar, and figures to log: scalars too, detached, which nobody waits for.
 
         progress: the fraction of training done, in [0, 1), for schedules. generator: the only source of randomness
-        besides dropout. The batch's `extra` has what the system `needs`.
+        besides dropout.
         """
 
     def validation_decoding(self) -> Any:

@@ -14,17 +14,16 @@ from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
 from xlmd.nat.glancing import glancing_ratio, reveal, same_dropout
 from xlmd.nat.inputs import AttentionCopy
-from xlmd.nat.lengths import LengthBeamDecoding
 from xlmd.nat.model import NATConfig, NATForTranslation
 from xlmd.nat.objective import smoothed_cross_entropy
+from xlmd.nat.rescoring import RescoredDecoding, RescoredSettings, RescoredSystem
 from xlmd.nat.settings import NATSettings
-from xlmd.nat.system import NATSystem
 from xlmd.options import option
 from xlmd.tensors import inside, where_true
 
 
 @dataclass
-class GLATSettings(NATSettings):
+class GLATSettings(NATSettings, RescoredSettings):
     """Architecture and objective; the defaults are those of the authors' recipe for WMT'14."""
 
     system: ClassVar[str] = "glat"
@@ -63,17 +62,17 @@ class GLATForTranslation(NATForTranslation):
         return self.copy(self.embed(source), lengths, target_lengths, source_positions, self.positions(width))
 
 
-class GLAT(NATSystem):
+class GLAT(RescoredSystem):
     """The glancing Transformer."""
 
     name: ClassVar[str] = "glat"
     printed: ClassVar[str] = "GLAT"
     Settings: ClassVar[type] = GLATSettings
-    Decoding: ClassVar[type] = LengthBeamDecoding
+    Decoding: ClassVar[type] = RescoredDecoding
     Model: ClassVar[type] = GLATForTranslation
     settings: GLATSettings
 
-    def iterations_label(self, decoding: LengthBeamDecoding) -> str:
+    def iterations_label(self, decoding: RescoredDecoding) -> str:
         return "1"
 
     def loss(
@@ -114,9 +113,12 @@ class GLAT(NATSystem):
         }
 
     def decode(
-        self, model: GLATForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: LengthBeamDecoding
+        self, model: GLATForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: RescoredDecoding
     ) -> list[list[int]]:
-        """One pass for each length that is tried: the candidate with the highest mean log-probability wins."""
+        """One pass for each length that is tried: the candidate with the highest mean log-probability wins.
+
+        With `rescore` it is the teacher's log-probability, in one more pass.
+        """
         source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
@@ -124,4 +126,4 @@ class GLAT(NATSystem):
         copied = model.copied(beam.repeat(source), beam.repeat(lengths), beam.lengths, visible.shape[1])
         hidden = model.decode(copied, visible, beam.repeat(encoded), beam.repeat(source_mask))
         tokens, log_probability = model.most_probable(hidden, self.never_targets)
-        return beam.best(tokens, log_probability.masked_fill(~visible, 0))
+        return self.best(beam, tokens, log_probability.masked_fill(~visible, 0), source, lengths, decoding.rescore)

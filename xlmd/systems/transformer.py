@@ -7,17 +7,20 @@ shared by source, target and output. The source is read as `x </s>`; the decoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch.nn import functional as F
-from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MarianConfig, MarianMTModel
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.nat.settings import EncoderDecoderSettings, load_matching
 from xlmd.options import check, option
 from xlmd.systems.base import System
 from xlmd.tensors import attention_mask, inside, where_true
+
+if TYPE_CHECKING:
+    from transformers._typing import GenerativePreTrainedModel
 
 # Finite, so that averaged checkpoints stay finite too; far enough that the softmax of such a token is exactly zero.
 _NEVER = -1e4
@@ -145,12 +148,13 @@ class Transformer(System[MarianMTModel]):
         """Beam search of transformers with a key-value cache; greedy search where the beam is 1."""
         positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
         limits = [decoding.length_limit(length - 1, positions) for length in lengths.tolist()]
-        generated = model.generate(
+        generated = cast("GenerativePreTrainedModel", model).generate(
             source,
             attention_mask=inside(lengths, source.shape[1]).long(),
             generation_config=self._generation(decoding, max_new_tokens=min(max(limits) + 1, positions)),
-            logits_processor=[_LengthLimit(limits, decoding.beam, end, model.device)],
+            logits_processor=LogitsProcessorList([_LengthLimit(limits, decoding.beam, end, model.device)]),
         )
+        assert isinstance(generated, torch.Tensor)
         return [_bare(row, end) for row in generated[:, 1:].tolist()]
 
     def _never_targets(self) -> list[int]:
