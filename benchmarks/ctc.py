@@ -469,7 +469,7 @@ def main() -> int:
     tiny = Shape(2, 8, 3, 8, 100)  # what torch loads at a first call is nobody's memory
     projection(Run(run.device, run.dtype, 0.0), tiny, limit_bytes=2**30)
     recursion(Run(run.device, run.dtype, 0.0), tiny)
-    limit = torch.cuda.get_device_properties(0).total_memory * 1.5 if on_cuda else 6 * 2**30
+    limit = torch.cuda.get_device_properties(0).total_memory * 0.9 if on_cuda else 6 * 2**30
     with tqdm(total=len(recursions) + len(projections), unit="shape") as progress:
         # The largest first: its memory is then measured in a process that has held nothing else.
         for shape in sorted(projections, key=lambda s: -s.vocabulary * s.batch):
