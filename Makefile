@@ -25,7 +25,7 @@ ifneq ($(ASSIGNED),)
 $(MAKECMDGOALS): | assigned
 endif
 
-.PHONY: assigned help setup test style test-slurm docs wheel all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
+.PHONY: assigned help setup test style test-slurm docs wheel all report gpu fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -60,7 +60,7 @@ results/%: setup FORCE
 assigned: setup
 	@$(call SNAKEMAKE,$(foreach name,$(ASSIGNED),'$(name)'))
 
-test: setup $(TOOLS) ## style, workflow checks, unit tests and a micro run of the whole workflow
+test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check
 
 style: setup ## style and types alone, as the commit hooks check them
@@ -74,6 +74,10 @@ wheel: setup $(TOOLS) ## a source archive and a wheel for pip, in dist/
 
 test-slurm: setup ## a micro run on a Slurm of this one machine; needs root and Debian's slurmctld, slurmd, slurm-client, munge
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/slurm
+
+# Not `setup`: it is the torch of the machine, which fits its GPU, that is wanted. GPU_PYTHON has it and what xlmd needs.
+gpu: ## everything that a GPU checks and measures, with the machine's own torch (GPU_PYTHON=…, PARTS="tests ctc …")
+	$(or $(GPU_PYTHON),$(PYTHON)) -m benchmarks.gpu $(PARTS)
 
 fuzz: setup ## random CTC problems against the float64 reference (N=100000, SEED=…)
 	PATH="$(abspath $(VENV))/bin:$$PATH" python tests/fuzz_ctc.py -n $(or $(N),100000) $(if $(SEED),--seed $(SEED))

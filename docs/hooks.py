@@ -1,4 +1,4 @@
-"""What the site needs beside the pages: the README as its first one, and the files of the repository that pages link to."""
+"""What the site needs beside the pages: the README as its first one, and files of the repository that pages link to."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,8 @@ def on_files(files: Files, config) -> Files:
     files.append(File.generated(config, "index.md", content=LINK.sub(_from_root, readme)))
     pages = [readme, *(page.content_string for page in files.documentation_pages())]
     for outside in sorted({path for page in pages for path in map(_outside, LINK.findall(page)) if path}):
-        files.append(File.generated(config, f"files/{outside}.txt", content=(ROOT / outside).read_text(encoding="utf-8")))
+        content = (ROOT / outside).read_text(encoding="utf-8")
+        files.append(File.generated(config, f"files/{outside}.txt", content=content))
     return files
 
 

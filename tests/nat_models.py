@@ -2,10 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from xlmd.data.batching import ParallelBatch
+from xlmd.data.batching import ParallelBatch, ParallelText
+from xlmd.data.encoded import EncodedText, encoded_writer
 
 VOCABULARY = 40
 BOS, PAD, END, MASK = 0, 1, 2, VOCABULARY - 1
@@ -36,6 +38,17 @@ def pad(rows):
 
 def batch(sources, targets):
     return ParallelBatch(*pad(sources), *pad(targets), torch.arange(len(sources)))
+
+
+def encoded(prefix, rows):
+    """Sentences on disk, as training reads them."""
+    with encoded_writer(prefix) as writer:
+        writer.add(np.array([token for row in rows for token in row], np.int32), np.array([len(row) for row in rows]))
+    return EncodedText(prefix)
+
+
+def parallel(folder, sources, targets, keep=None):
+    return ParallelText(encoded(folder / "source", sources), encoded(folder / "target", targets), keep)
 
 
 def seeded(seed=0):

@@ -59,7 +59,25 @@ def test_an_unknown_verb_or_system_is_answered_with_the_known_ones(capsys):
 
 
 def test_the_registry_finds_each_file_of_the_package():
-    assert system_names() == ["abnet", "abnet_enc", "cmlm", "disco", "glat", "levt", "transformer", "xlmd"]
+    assert system_names() == [
+        *(
+            "abnet",
+            "abnet_enc",
+            "axe",
+            "bag_of_ngrams",
+            "bag_of_ngrams_joint",
+            "cmlm",
+            "cmlm_lfr",
+            "disco",
+            "glat",
+            "iter_nat",
+            "levt",
+            "nat",
+            "nat_fertility",
+            "transformer",
+            "xlmd",
+        )
+    ]
     assert [find_system(name).name for name in system_names()] == system_names()
 
 

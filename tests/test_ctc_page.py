@@ -26,13 +26,18 @@ def test_a_target_that_does_not_fit_spoils_torchs_gradient_and_not_ours():
     scores = torch.randn(1, 2, 3, requires_grad=True)
     lattice = torch.tensor([[1, 1]]), torch.tensor([2]), torch.tensor([2])
     table = scores.log_softmax(-1)
-    for loss, spoilt in ((nn.functional.ctc_loss(table.transpose(0, 1), *lattice), True), (ctc_loss(table, *lattice), False)):
+    theirs = nn.functional.ctc_loss(table.transpose(0, 1), *lattice)
+    for loss, spoilt in ((theirs, True), (ctc_loss(table, *lattice), False)):
         assert loss.isinf()
         gradient = torch.autograd.grad(loss, scores, retain_graph=True)[0]
         assert gradient.isnan().any() if spoilt else gradient.eq(0).all()
 
 
-@pytest.mark.parametrize("loss", [nn.functional.ctc_loss, lambda table, *lattice: ctc_loss(table.transpose(0, 1), *lattice)])
+def ours_with_time_first(table, *lattice):
+    return ctc_loss(table.transpose(0, 1), *lattice)
+
+
+@pytest.mark.parametrize("loss", [nn.functional.ctc_loss, ours_with_time_first])
 def test_neither_loss_has_a_second_derivative(loss):
     scores = torch.randn(1, 3, 3, dtype=torch.float64, requires_grad=True)
     lattice = torch.tensor([[1]]), torch.tensor([3]), torch.tensor([1])

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 from text_example import encoded_text, random_sentences
+from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.errors import UserError
+from xlmd.train.pretraining import masked_lm_loss
 
 VOCABULARY = 50
 BOS, PAD, EOS, MASK = 0, 1, 2, VOCABULARY - 1
@@ -146,3 +148,22 @@ def test_texts_of_unequal_length_or_without_a_usable_line_are_refused(tmp_path):
         _stream({"de": two, "en": one})
     with pytest.raises(UserError, match="no line of .*two fits a batch of 2 tokens"):
         _stream({"de": two}, max_tokens=2)
+
+
+@pytest.mark.parametrize("translation_fraction", [0.0, 1.0])
+def test_what_stands_in_a_batch_beside_a_row_does_not_change_its_loss(texts, translation_fraction):
+    """Rows of a batch differ in length: their padding is hidden from attention."""
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    model = XLMRobertaForMaskedLM(config).eval()
+    batches = _take(_stream(texts, translation_fraction=translation_fraction), 20)
+    batch = next(batch for batch in batches if not batch["attention_mask"].all())
+    expected = 0.0
+    for row, length in enumerate(batch["attention_mask"].sum(1)):
+        alone = {name: batch[name][row : row + 1, :length] for name in batch if name != "indices"}
+        asked = int((alone["labels"] >= 0).sum())
+        expected += asked * masked_lm_loss(model, alone, 0.0, None)[0] if asked else 0.0
+    together, _ = masked_lm_loss(model, batch, 0.0, None)
+    torch.testing.assert_close(together, expected / (batch["labels"] >= 0).sum())

@@ -199,6 +199,11 @@ def test_a_decoding_that_the_table_shows_of_one_system_is_a_target_of_any_other(
     assert planned(snakemake(checkout(tmp_path), "--dry-run", f"{name}/test.txt"))["decode_otherwise"] == 1
 
 
+def test_a_system_that_learns_from_the_reverse_teacher_has_it_trained_and_distilled(tmp_path):
+    jobs = planned(snakemake(checkout(tmp_path), "--dry-run", "results/runs/en-de/cmlm_lfr-distilled/run.json"))
+    assert jobs["distill"] == 2 and jobs["train"] == 3
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

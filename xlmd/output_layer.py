@@ -53,7 +53,7 @@ def without(weight: Tensor, bias: Tensor | None, tokens: Sequence[int]) -> Tenso
     """A bias (V,) that leaves some tokens of weight (V, d) no probability."""
     bias = weight.new_zeros(len(weight)) if bias is None else bias.clone()
     for token in tokens:  # not one indexing by a list, which would be copied to the device and waited for
-        bias[token] = float("-inf")
+        bias[token].fill_(float("-inf"))  # which a number assigned to a single place would be, too
     return bias
 
 
@@ -89,8 +89,9 @@ def _blocks(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[tup
         for first in range(0, len(weight), width):
             part = weight[first : first + width].to(factors)
             shift = None if bias is None else bias[first : first + width].to(sums)
-            if narrow:
-                logits = torch.mm(hidden, part.t(), out_dtype=sums)
+            if narrow:  # rows that begin at multiples of 16 bytes are what its products are made for
+                wide = hidden.new_empty(len(hidden), len(part) + -len(part) % 8, dtype=sums)
+                logits = torch.mm(hidden, part.t(), out_dtype=sums, out=wide[:, : len(part)])
                 yield first, logits if shift is None else logits.add_(shift)
             else:
                 part = part.to(sums).t()

@@ -6,6 +6,7 @@
 import types
 import typing
 from dataclasses import fields
+from typing import Any
 
 import yaml
 
@@ -22,7 +23,8 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 def settings_schema() -> dict:
     """One definition a dataclass (cleaning, mlm, trainer, settings and decoding of each system), and `systems`, of all.
 
-    `pretrained` and `needs`, annotations of a system, are what the workflow gives it beside text: see `System`.
+    `pretrained` and `further_data`, annotations of a system, are what the workflow gives it beside its run's text: see
+    `System`.
     """
     definitions = {
         "cleaning": _schema(Cleaning),
@@ -33,7 +35,10 @@ def settings_schema() -> dict:
     for name in system_names():
         system = find_system(name)
         definitions |= {f"{name}.settings": _schema(system.Settings), f"{name}.decoding": _schema(system.Decoding)}
-        systems[name] = _entry(name) | {"pretrained": dict(system.pretrained), "needs": list(system.needs)}
+        systems[name] = _entry(name) | {
+            "pretrained": dict(system.pretrained),
+            "further_data": list(system.further_data),
+        }
     return definitions | {"systems": {"type": "object", "additionalProperties": False, "properties": systems}}
 
 
@@ -68,7 +73,7 @@ def _schema(settings: type) -> dict:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _type(hint: object) -> dict:
+def _type(hint: Any) -> dict:
     if typing.get_origin(hint) is typing.Literal:
         return {"enum": list(typing.get_args(hint))}
     if isinstance(hint, types.UnionType):

@@ -1,7 +1,8 @@
 """CTC for large vocabularies: losses, Viterbi alignments, and both straight from hidden states.
 
 `linear_ctc_loss` and `linear_ctc_best_path` never hold the T x V table that a projection followed by `ctc_loss` would.
-See docs/ctc.md for the formulas, the memory they take and an example.
+`xlmd.ctc.modules` has the losses as modules. docs/ctc-on-its-own.md starts from torch's own loss; docs/ctc.md has the
+formulas and the memory they take.
 """
 
 from xlmd.ctc.functional import (

@@ -14,6 +14,7 @@ from torch import Tensor
 from xlmd.ctc import checks, derivatives, primitives
 
 CHUNK_ROWS = 4096
+CHUNK_BYTES = 2 << 30  # of logits on CUDA; twice as many gain a few per cent
 WEIGHT_SLICE = 8192  # vocabulary entries of a half-precision weight widened at once on the CPU
 
 
@@ -35,8 +36,15 @@ class Lattice(NamedTuple):
     bad: Tensor | None  # (B,) bool: sentences with a length or label out of range, where that was not raised
 
     def sentences(self, part: slice) -> "Lattice":
-        cut = [value[part] if isinstance(value, Tensor) else value for value in self]
-        return Lattice(*cut)
+        return self._replace(
+            columns=self.columns[part],
+            own_columns=self.own_columns[part],
+            labels=self.labels[part],
+            input_lengths=self.input_lengths[part],
+            target_lengths=self.target_lengths[part],
+            observed=None if self.observed is None else self.observed[part],
+            bad=None if self.bad is None else self.bad[part],
+        )
 
 
 def _lattice(
@@ -111,8 +119,31 @@ def _all_rows(hidden: Tensor, inside: Tensor) -> Rows:
     return Rows(clean.flatten(0, 1), sentence, inside, None)
 
 
-def _project(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """hidden (N, d) @ weight (V, d)^T + bias in the dtype of accumulation."""
+def _spare_rows(weight: Tensor) -> int:
+    """How many rows a weight lacks for its products to be fast: a GPU's for half types want rows of logits that begin
+    at multiples of 16 bytes, and take three times as long where they do not."""
+    half = weight.dtype in (torch.float16, torch.bfloat16)
+    return -len(weight) % 8 if weight.is_cuda and half else 0
+
+
+def _padded(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """weight and bias with their spare rows, which `_project` leaves no probability."""
+    spare = _spare_rows(weight)
+    if not spare:
+        return weight, bias
+    pad = torch.nn.functional.pad
+    return pad(weight, (0, 0, 0, spare)), None if bias is None else pad(bias, (0, spare))
+
+
+def _project(hidden: Tensor, weight: Tensor, bias: Tensor | None, vocabulary: int) -> Tensor:
+    """hidden (N, d) @ weight (V', d)^T + bias in the dtype of accumulation; -inf from column `vocabulary` on."""
+    logits = _products(hidden, weight, bias)
+    if logits.shape[1] > vocabulary:
+        logits[:, vocabulary:] = float("-inf")
+    return logits
+
+
+def _products(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if weight.dtype in (torch.float32, torch.float64):
         return torch.mm(hidden, weight.t()) if bias is None else torch.addmm(bias, hidden, weight.t())
     if hidden.is_cuda:
@@ -150,13 +181,14 @@ def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, first: bool) ->
 def _budget_rows(weight: Tensor) -> int:
     """Rows of logits a chunk may hold: at most 4096, and no more memory than serves speed.
 
-    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA a sixteenth of the device's
-    memory. Not of what is free there: the order of sums, and with it their last bits, must not depend on the moment.
+    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA 2 GiB, or a sixteenth of
+    the device's memory. Not of what is free there: the order of sums, and with it their last bits, must not depend on
+    the moment.
     """
     row_bytes = weight.shape[0] * accumulation_dtype(weight).itemsize
     budget = max(64 << 20, weight.numel() * 4)
     if weight.is_cuda:
-        budget = torch.cuda.get_device_properties(weight.device).total_memory // 16
+        budget = min(CHUNK_BYTES, torch.cuda.get_device_properties(weight.device).total_memory // 16)
     return max(1, min(CHUNK_ROWS, budget // row_bytes))
 
 
@@ -248,17 +280,18 @@ def linear_ctc_by_rows(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
     )
     losses = hidden.new_zeros(batch, dtype=total)
+    weight, bias = _padded(weight, bias)
     for_hidden, for_weight, for_bias = needed
     d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0, dtype=total)
     d_weight = hidden.new_empty(weight.shape if for_weight else 0, dtype=total)
-    d_bias = hidden.new_zeros(vocabulary if for_bias else 0, dtype=total)
+    d_bias = hidden.new_zeros(len(weight) if for_bias else 0, dtype=total)
     enlarged, shrink = _enlarged(scale.to(total), weight)
     first = True
     with _without_autocast(hidden.device):
         for part in _chunks(everything.input_lengths, length, chunk_rows or _budget_rows(weight)):
             lattice = everything.sentences(part)
             rows = _rows(hidden[part], lattice.input_lengths)
-            logits = _project(rows.hidden, weight, bias)
+            logits = _project(rows.hidden, weight, bias, vocabulary)
             normaliser = primitives.row_logsumexp(logits)
             table = logits.gather(1, lattice.columns[rows.sentence]).sub_(normaliser[:, None])
             losses[part], gradient = _align(table, rows, lattice, any(needed))
@@ -283,7 +316,7 @@ def linear_ctc_by_rows(
             gradient *= shrink
     if zero_infinity:
         losses = torch.where(losses == float("inf"), 0.0, losses)
-    return (losses * scale).sum(), d_hidden, d_weight, d_bias
+    return (losses * scale).sum(), d_hidden, d_weight[:vocabulary], d_bias[:vocabulary]
 
 
 @linear_ctc_by_rows.register_fake
@@ -393,12 +426,15 @@ def linear_ctc_by_vocabulary(
     )
     with _without_autocast(hidden.device):
         rows = _rows(hidden, lattice.input_lengths)
-        normaliser = None
+        table = _label_logits(hidden, weight, bias, lattice.columns)
+        weight, bias = _padded(weight, bias)
+        normaliser: Tensor | None = None
         for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
-            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
+            of_part = None if bias is None else bias[part]
+            logits = _project(rows.hidden, weight[part], of_part, max(0, vocabulary - part.start))
             partial = primitives.row_logsumexp(logits)
             normaliser = partial if normaliser is None else torch.logaddexp(normaliser, partial)
-        table = _label_logits(hidden, weight, bias, lattice.columns)
+        assert normaliser is not None, "the vocabulary is empty"
         table = rows.pack(table) - normaliser[:, None]
         loss, gradient = _align(table, rows, lattice, with_gradient)
     if not with_gradient:
@@ -478,7 +514,8 @@ def linear_ctc_by_vocabulary_backward(
     lattice = _lattice(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, False
     )
-    total = loss.dtype
+    total, dtype_of_bias = loss.dtype, None if bias is None else bias.dtype
+    weight, bias = _padded(weight, bias)
     for_hidden, for_weight, for_bias = needed
     with _without_autocast(hidden.device):
         rows = _rows(hidden, lattice.input_lengths)
@@ -488,9 +525,10 @@ def linear_ctc_by_vocabulary_backward(
         gradient = gradient * scale[rows.sentence, None]
         d_rows = hidden.new_zeros(rows.hidden.shape if for_hidden else 0, dtype=total)
         d_weight = weight.new_empty(weight.shape if for_weight else 0)
-        d_bias = hidden.new_empty(vocabulary if for_bias else 0, dtype=total)
+        d_bias = hidden.new_empty(len(weight) if for_bias else 0, dtype=total)
         for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
-            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
+            of_part = None if bias is None else bias[part]
+            logits = _project(rows.hidden, weight[part], of_part, max(0, vocabulary - part.start))
             d_logits = primitives.softmax_gradient_(
                 logits,
                 normaliser,
@@ -520,7 +558,8 @@ def linear_ctc_by_vocabulary_backward(
         d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0)
         if for_hidden:
             rows.unpack(d_rows.to(hidden.dtype), d_hidden)
-    return d_hidden, d_weight, d_bias.to(bias.dtype) if for_bias else d_bias
+    d_bias = d_bias[:vocabulary].to(dtype_of_bias or total)
+    return d_hidden, d_weight[:vocabulary], d_bias
 
 
 @linear_ctc_by_vocabulary_backward.register_fake

@@ -1,15 +1,16 @@
 """The CTC losses as modules, in the manner of `torch.nn.CTCLoss`: options once, tensors at each call.
 
-Tensors and options are those of `xlmd.ctc.functional`: batch first, targets padded. docs/ctc-on-its-own.md shows what to
-change in a program that has torch's.
+Tensors and options are those of `xlmd.ctc.functional`: batch first, targets padded. docs/ctc-on-its-own.md shows what
+to change in a program that has torch's.
 """
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from xlmd.ctc.checks import check_reduction, require
+from xlmd.ctc.checks import require
 from xlmd.ctc.functional import (
     BestPath,
     Lengths,
@@ -18,6 +19,10 @@ from xlmd.ctc.functional import (
     linear_ctc_best_path,
     linear_ctc_loss,
 )
+
+
+def _check_reduction(reduction: str) -> None:
+    require(reduction in get_args(Reduction), f"reduction must be none, sum or mean, got {reduction!r}")
 
 
 class CTCLoss(nn.Module):
@@ -30,7 +35,7 @@ class CTCLoss(nn.Module):
 
     def __init__(self, blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = False) -> None:
         super().__init__()
-        check_reduction(reduction)
+        _check_reduction(reduction)
         self.blank = blank
         self.reduction = reduction
         self.zero_infinity = zero_infinity
@@ -76,7 +81,7 @@ class LinearCTCLoss(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
+        _check_reduction(reduction)
         require(0 <= blank < out_features, f"blank must be a column 0..{out_features - 1}, got {blank}")
         self.in_features = in_features
         self.out_features = out_features
@@ -115,9 +120,7 @@ class LinearCTCLoss(nn.Module):
         """The table that the loss does without, to decode from: hidden (..., d) -> (..., V)."""
         return nn.functional.linear(hidden, self.weight, self.bias).log_softmax(-1)
 
-    def best_path(
-        self, hidden: Tensor, targets: Tensor, input_lengths: Lengths, target_lengths: Lengths
-    ) -> BestPath:
+    def best_path(self, hidden: Tensor, targets: Tensor, input_lengths: Lengths, target_lengths: Lengths) -> BestPath:
         """The best alignment of each target; see `linear_ctc_best_path`."""
         return linear_ctc_best_path(
             hidden, self.weight, targets, input_lengths, target_lengths, bias=self.bias, blank=self.blank

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from xlmd.errors import UserError
 from xlmd.files import atomic_write
 from xlmd.progress import progress
 
-__all__ = ["EncodedText", "decode_ids", "encode", "encoded_paths", "encoded_writer"]
+__all__ = ["EncodedText", "Sentences", "decode_ids", "encode", "encoded_paths", "encoded_writer"]
 
 _CHUNK_LINES = 20_000
 _CHUNK_SENTENCES = 1_000_000
@@ -69,6 +69,17 @@ class EncodedWriter:
     def finish(self) -> None:
         self._ids.finish()
         self._offsets.finish()
+
+
+class Sentences(Protocol):
+    """What batches are made of: an `EncodedText`, or several as one (`xlmd.data.stages.JoinedText`)."""
+
+    @property
+    def prefix(self) -> str | Path: ...
+    @property
+    def lengths(self) -> np.ndarray: ...
+    def __len__(self) -> int: ...
+    def padded(self, indices: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class EncodedText:

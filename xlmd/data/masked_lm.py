@@ -31,9 +31,9 @@ class MaskedLanguageModelStream:
     exceed a batch or exceed `max_positions` are left out. lines: use only those from the first up to, without, the
     second. curriculum, processes, rank: as for `BatchStream`.
 
-    Yields (B, L) int64 tensors by name: input_ids; attention_mask; position_ids (from 2 on, padding 1, as in XLM-R);
-    labels (−100 where nothing is to be predicted); and the lines' numbers in their files, indices, (B,). Raises
-    UserError if texts differ in length or none is usable.
+    Yields (B, L) int64 tensors by name: input_ids; position_ids (from 2 on, padding 1, as in XLM-R); labels (−100 where
+    nothing is to be predicted); attention_mask, which is bool; and the lines' numbers in their files, indices, (B,).
+    Raises UserError if texts differ in length or none is usable.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class MaskedLanguageModelStream:
         """The next batch's lines, the one or two languages of each, and the batch's own source of randomness."""
         random = np.random.default_rng([self._seed, self._step])
         self._step += 1
-        if random.random() < self._translation_fraction:
+        if random.random() < self._translation_fraction and self._pair is not None:
             lines = next(self._pair)
             return lines, [self._first[lines], self._second[lines]], random
         lines = next(self._single)
@@ -153,7 +153,7 @@ class MaskedLanguageModelStream:
             "labels": labels,
             "indices": self._first_line + lines,
         }
-        return BatchEncoding({name: torch.from_numpy(array.astype(np.int64)) for name, array in batch.items()})
+        return BatchEncoding({name: torch.from_numpy(array) for name, array in batch.items()})
 
     def _segments(self, line: int, languages: list[int]) -> list[np.ndarray]:
         openings = (BOS, EOS)

@@ -98,9 +98,18 @@ class Layout:
         return f"{self.root}/encoded/{self._side(direction, split, side)}"
 
     def training_data(self, direction: str, data: str) -> list[str]:
-        """Both sides of the training pairs, encoded: the corpus's own or with the teacher's translations."""
+        """Both sides of training pairs, encoded: "original", the corpus's own, "distilled", with the teacher's
+        translations, or "reverse", with those of the reverse direction's teacher as sources.
+
+        Raises UserError if the reverse direction is one of another corpus.
+        """
         if data == "distilled":
             return [f"{self.distilled(direction)}/train.{side}" for side in ("source", "target")]
+        if data == "reverse":
+            back = "-".join(reversed(direction.split("-")))
+            if self.corpus(back) != self.corpus(direction):
+                raise UserError(f"{direction} learns from {back}, too: both must be of one corpus")
+            return self.training_data(back, "distilled")[::-1]
         return [self.encoded(direction, "train", side) for side in (0, 1)]
 
 

@@ -18,6 +18,7 @@ FOLDER_PATH = rf"(?:\.\./)*{FOLDER_NAME}(?:/{FOLDER_NAME})*"
 
 DEV = "dev"  # the value of an option that stands for the one chosen on the dev set
 DATA = ("original", "distilled")
+OWN = "own"  # in a stage of training: the pairs that the run's name says
 LANGUAGE = "[a-z]{2,3}"
 DIRECTION = f"{LANGUAGE}-{LANGUAGE}"
 _OPTION = "[A-Za-z_]+=[^-/]+"

@@ -94,7 +94,7 @@ class RunSettings:
         """
         pretrained = {
             name: self.layout.pretrained(whose, run.direction, run.data)
-            for name, whose in self._pretrained(run).items()
+            for name, whose in self._of_system(run, "pretrained").items()
         }
         merged = (
             {"seed": self.config["seed"]}
@@ -105,15 +105,18 @@ class RunSettings:
         )
         return dict(sorted(merged.items()))
 
-    def files(self, run: RunName) -> dict[str, str]:
+    def files(self, run: RunName) -> dict[str, Any]:
         """What it reads and writes, as `xlmd.train.run.TrainFiles` has it; an encoded text without its suffixes."""
         layout = self.layout
         source, target = layout.training_data(run.direction, run.data)
+        further = [layout.training_data(run.direction, data) for data in self._of_system(run, "further_data")]
         return {
             "direction": run.direction,
             "tokenizer": layout.tokenizer(layout.base(run.direction)),
             "source": source,
             "target": target,
+            "further_source": [source for source, _ in further],
+            "further_target": [target for _, target in further],
             "dev_source": layout.encoded(run.direction, "dev", 0),
             "dev_reference": layout.text(run.direction, "dev", 1),
             "out": f"{layout.root}/runs/{run.name}",
@@ -124,17 +127,19 @@ class RunSettings:
     def inputs(self, run: RunName) -> list[str]:
         """The files and folders that the workflow makes for it, each a target of Snakemake."""
         files = self.files(run)
-        encoded = [files[name] for name in ("source", "target", "dev_source")]
-        models = [files["tokenizer"], *(self.settings(run)[name] for name in self._pretrained(run))]
+        encoded = [files["source"], files["target"], *files["further_source"], *files["further_target"]]
+        encoded.append(files["dev_source"])
+        models = [files["tokenizer"], *(self.settings(run)[name] for name in self._of_system(run, "pretrained"))]
         return [
             *(f"{prefix}.{part}.npy" for prefix in encoded for part in ("ids", "offsets")),
             files["dev_reference"],
-            *(path for path in models if path.startswith(f"{self.layout.root}/")),  # a name may set another's
+            # A run's name may set a model from elsewhere, or none.
+            *(path for path in models if path and path.startswith(f"{self.layout.root}/")),
         ]
 
-    def _pretrained(self, run: RunName) -> dict[str, str]:
-        """The settings of its system that name a pre-trained model, and whose."""
-        return self._definitions["systems"]["properties"][run.system]["pretrained"]
+    def _of_system(self, run: RunName, name: str) -> Any:
+        """What its system says of itself, as `pretrained`: see `xlmd.systems.System`."""
+        return self._definitions["systems"]["properties"][run.system][name]
 
 
 def _check_texts(where: str, lacks: str, texts: Mapping[str, str], known: Mapping[str, Any]) -> None:

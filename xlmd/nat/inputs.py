@@ -8,13 +8,18 @@ meaning. Positions count from 0: those of a sentence start where its words do.
 import torch
 from torch import nn
 
-from xlmd.tensors import inside
+from xlmd.tensors import inside, longest_of
 
 
-def uniform_copy(vectors: torch.Tensor, source_lengths: torch.Tensor, target_lengths: torch.Tensor) -> torch.Tensor:
-    """Position j takes the source's position ⌊j·(I−1)/(J−1) + ½⌋: first to first, last to last (Gu et al., 2018)."""
+def uniform_copy(
+    vectors: torch.Tensor, source_lengths: torch.Tensor, target_lengths: torch.Tensor, width: int | None = None
+) -> torch.Tensor:
+    """Position j takes the source's position ⌊j·(I−1)/(J−1) + ½⌋: first to first, last to last (Gu et al., 2018).
+
+    width: the longest target, if it is known.
+    """
     steps, last = (target_lengths - 1).clamp(min=1).unsqueeze(1), (source_lengths - 1).unsqueeze(1)
-    j = torch.arange(int(target_lengths.max()), device=vectors.device).minimum(steps)
+    j = torch.arange(longest_of(target_lengths, width), device=vectors.device).minimum(steps)
     i = (2 * j * last + steps) // (2 * steps)  # in integers: no rounding that differs between devices
     return vectors.gather(1, i.unsqueeze(2).expand(-1, -1, vectors.shape[2]))
 
@@ -67,7 +72,6 @@ def _grid(vectors: torch.Tensor, target_lengths: torch.Tensor) -> tuple[torch.Te
 
 def _weighted(scores: torch.Tensor, vectors: torch.Tensor, source_lengths: torch.Tensor) -> torch.Tensor:
     """softmax of the scores (B or 1, J, I) over what is not padding, times the vectors."""
-    seen = inside(source_lengths).unsqueeze(1)
-    padding = (0, vectors.shape[1] - seen.shape[2])  # the batch may be padded beyond its longest source
-    scores = scores.masked_fill(~nn.functional.pad(seen, padding), float("-inf"))
+    seen = inside(source_lengths, vectors.shape[1]).unsqueeze(1)
+    scores = scores.masked_fill(~seen, float("-inf"))
     return scores.softmax(dim=-1).to(vectors.dtype) @ vectors

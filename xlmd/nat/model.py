@@ -22,6 +22,7 @@ from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
 from xlmd.nat.lengths import LengthHead
 from xlmd.output_layer import most_probable
+from xlmd.tensors import attention_mask
 
 
 class NATConfig(MarianConfig):
@@ -66,7 +67,7 @@ class NATForTranslation(MarianPreTrainedModel):
 
     def encode(self, source: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:
         """The source's states (B, I, d). source: (B, I) int64, `<s> … </s>` padded; source_mask: (B, I) bool."""
-        return self.model.encoder(input_ids=source, attention_mask=source_mask).last_hidden_state
+        return self.model.encoder(input_ids=source, attention_mask=self._attention_mask(source_mask)).last_hidden_state
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """Word embeddings (…, d) of tokens (…), as encoder and decoder read them."""
@@ -77,19 +78,24 @@ class NATForTranslation(MarianPreTrainedModel):
         return self.model.decoder.embed_positions((1, length))
 
     def decode(
-        self, inputs: torch.Tensor, visible: torch.Tensor, encoded: torch.Tensor, source_mask: torch.Tensor
+        self,
+        inputs: torch.Tensor,
+        visible: torch.Tensor,
+        encoded: torch.Tensor,
+        source_mask: torch.Tensor,
+        layers: nn.ModuleList | None = None,
     ) -> torch.Tensor:
         """The decoder's states (B, J, d).
 
         inputs: (B, J, d), without positions, which are added here. visible: bool, True at what may be seen: (B, J),
         by every position, for padding; or (B, J, J), query by key, each row with at least one True. encoded: (B, I, d)
-        from `encode`; source_mask: (B, I) bool.
+        from `encode`; source_mask: (B, I) bool. layers: others than the decoder's own.
         """
         dropout = self.model.decoder.dropout
         positions = self.positions(inputs.shape[1])
         seen, source_seen = self._attention_mask(visible), self._attention_mask(source_mask)
         hidden = inputs
-        for number, layer in enumerate(self.model.decoder.layers):
+        for number, layer in enumerate(layers or self.model.decoder.layers):
             if number == 0 or self.positions_in_every_layer:
                 hidden = F.dropout(hidden + positions, dropout, self.training)
             hidden = layer(hidden, seen, encoded, encoder_attention_mask=source_seen, use_cache=False)
@@ -104,13 +110,7 @@ class NATForTranslation(MarianPreTrainedModel):
         return most_probable(hidden, self.model.shared.weight, forbidden=forbidden)
 
     def _attention_mask(self, visible: torch.Tensor) -> torch.Tensor | None:
-        """The mask that attention takes, (B, 1, queries or 1, keys). None where all may be seen, which is faster."""
-        if bool(visible.all()):
-            return None
-        keys = visible[:, None] if visible.ndim == 3 else visible[:, None, None]
-        if self.config._attn_implementation == "sdpa":
-            return keys
-        return torch.zeros_like(keys, dtype=self.dtype).masked_fill(~keys, torch.finfo(self.dtype).min)
+        return attention_mask(visible, self.config._attn_implementation, self.dtype)
 
 
 class LearnedPositions(nn.Embedding):

@@ -59,7 +59,7 @@ def _training(results: Sequence[Result]) -> list[str]:
     names: dict[str, str] = {}
     budgets: dict[str, dict[str, None]] = {}
     for result in results:
-        name = result.description["label"].partition(" (")[0]  # without M; of "LT only" and the whole, the shorter
+        name = result.description["label"].partition(" (M=")[0]  # without M; of "LT only" and the whole, the shorter
         names[result.point.system] = min(name, names.get(result.point.system, name), key=len)
         trainer = result.record["settings"]["trainer"]
         batch = trainer["max_tokens"] * trainer.get("accumulation", 1) * trainer.get("processes", 1)

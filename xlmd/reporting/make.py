@@ -9,15 +9,9 @@ from xlmd.experiment.tables import TABLES, cells, timed
 from xlmd.files import read_json
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
-from xlmd.reporting.grid_tables import (
-    bucket_table,
-    grid_table,
-    latency_table,
-    metric_of,
-    protocol_table,
-    score_table,
-)
+from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, metric_of, score_table
 from xlmd.reporting.paper import read_paper
+from xlmd.reporting.protocol_tables import measured_protocols, quoted_protocols
 from xlmd.reporting.provenance import provenance
 from xlmd.reporting.results import Results
 from xlmd.reporting.tables import Table, write_csv, write_latex, write_markdown
@@ -58,7 +52,8 @@ def make(
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
     tables = [table]
     if protocols and spec.protocols:
-        tables.append(protocol_table(spec, protocols, printed))
+        tables.append(quoted_protocols(spec, protocols, printed))
+    tables.append(measured_protocols(spec, scored))
     if points:
         tables.append(latency_table(spec, results, points))
     tables.append(score_table(spec, scored))

@@ -23,9 +23,9 @@ def provenance(
     Each entry of `cells` names its table, row (the values of the table's key columns) and column, the value as printed
     and in full, and its `origins`: one for each result it is computed from, with role `result` or `baseline`.
     `runs` holds the records of the run folders (`run.json`), and of those whose models these started from: the masked
-    language model, where it was pre-trained here, and the teacher. `distillation` holds, by direction, the teacher, and
-    the counts of its translations that a run learnt from. `started` is when the first of all runs began.
-    Raises UserError if a record is missing or malformed.
+    language model, where it was pre-trained here, and the teachers. `distillation` holds, by the direction of a
+    teacher, this teacher and the counts of its translations that a run learnt from. `started` is when the first of all
+    runs began. Raises UserError if a record is missing or malformed.
     """
     runs = {str(result.run): result.record for result in results}
     distillation = {}
@@ -33,7 +33,7 @@ def provenance(
         for folder in {Path(file).parent for file in run.get("inputs", {})}:
             if (folder / "distillation.json").exists():
                 found = read_json(folder / "distillation.json")
-                distillation[run["description"]["direction"]] = found
+                distillation[folder.name] = found
                 folder = Path(found["teacher"])
             if (folder.parent / "run.json").exists():
                 runs[str(folder.parent)] = read_json(folder.parent / "run.json")

@@ -50,16 +50,27 @@ class Result:
 
     @property
     def row(self) -> str:
-        """The system as the paper prints it, with the engine if it is another."""
-        engine = dict(self.point.decoding).get("engine")
-        return self.description["label"] + (f" ({ENGINES[engine]})" if engine else "")
+        """The system as the paper prints it, with what sets a row apart: another engine, or the teacher's choice."""
+        decoding = dict(self.point.decoding)
+        apart = [ENGINES[decoding["engine"]]] if "engine" in decoding else []
+        apart += ["rescored"] if str(decoding.get("rescore")).lower() == "true" else []
+        return " ".join([self.description["label"], *(f"({what})" for what in apart)])
 
     @cached_property
     def iterations(self) -> str:
         """The number of iterations as the paper prints it: "4", or "N" for one a token."""
         if self.latency:
             return self.latency["iterations_label"]
-        return read_json(self.folder / "test.json")["iterations_label"]
+        return self._decoded["iterations_label"]
+
+    @property
+    def effort(self) -> dict[str, float]:
+        """`System.effort` of the decoding: mean_iterations and mean_passes of an adaptive system."""
+        return {name: self._decoded[name] for name in ("mean_iterations", "mean_passes") if name in self._decoded}
+
+    @cached_property
+    def _decoded(self) -> dict[str, Any]:
+        return read_json(self.folder / "test.json")
 
     @property
     def name(self) -> str:

@@ -32,8 +32,8 @@ class Translator:
     """Beam search with CTranslate2 on bare subword ids; greedy search where the beam is 1.
 
     model_folder: a transformers folder, converted on the fly. device: "auto", "cpu", "cuda" or "cuda:1".
-    inter_threads: batches at once; intra_threads: cores per batch; batch_tokens: the most source tokens, padding
-    included, in one.
+    compute_type: of CTranslate2, "float32" or "int8"; "default": as the weights are. inter_threads: batches at once;
+    intra_threads: cores per batch; batch_tokens: the most source tokens, padding included, in one.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Translator:
         decoding: TransformerDecoding,
         *,
         device: str = "cpu",
+        compute_type: str = "default",
         inter_threads: int = 1,
         intra_threads: int = 1,
         batch_tokens: int = 2048,
@@ -57,6 +58,7 @@ class Translator:
                 str(convert(model_folder, folder)),
                 device=kind,
                 device_index=int(number or 0),
+                compute_type=compute_type,
                 inter_threads=inter_threads,
                 intra_threads=intra_threads,
             )
@@ -66,11 +68,11 @@ class Translator:
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate bare subword ids to bare subword ids, in the order given; cuts sources too long, with a warning."""
         sources = cut(sources, self.max_positions - 1)
-        groups = defaultdict(list)
+        groups: defaultdict[int, list[int]] = defaultdict(list)
         for index, source in enumerate(sources):
             groups[self.decoding.length_limit(len(source), self.max_positions)].append(index)
 
-        pending = {}
+        pending: dict[int, ctranslate2.AsyncTranslationResult] = {}
         for limit, indices in groups.items():
             results = self.engine.translate_batch(
                 [[*map(str, sources[index]), self.end] for index in indices],
