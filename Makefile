@@ -24,7 +24,7 @@ ifneq ($(ASSIGNED),)
 $(MAKECMDGOALS): | assigned
 endif
 
-.PHONY: assigned help setup test style test-slurm all report fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
+.PHONY: assigned help setup test style test-slurm all report gpu fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -63,6 +63,10 @@ style: setup ## style and types alone, as the commit hooks check them
 
 test-slurm: setup ## a micro run on a Slurm of this one machine; needs root and Debian's slurmctld, slurmd, slurm-client, munge
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/slurm
+
+# Not `setup`: it is the torch of the machine, which fits its GPU, that is wanted. GPU_PYTHON has it and what xlmd needs.
+gpu: ## everything that a GPU checks and measures, with the machine's own torch (GPU_PYTHON=…, PARTS="tests ctc …")
+	$(or $(GPU_PYTHON),$(PYTHON)) -m benchmarks.gpu $(PARTS)
 
 fuzz: setup ## random CTC problems against the float64 reference (N=100000, SEED=…)
 	PATH="$(abspath $(VENV))/bin:$$PATH" python tests/fuzz_ctc.py -n $(or $(N),100000) $(if $(SEED),--seed $(SEED))

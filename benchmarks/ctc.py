@@ -5,7 +5,8 @@
     python -m benchmarks.ctc --quick          # small shapes, to see that it runs
 
 Everything side by side in one run: the contenders of a shape take turns, and each one's shortest time counts. Writes
-`ctc-DEVICE.csv`, `.png` and `.md` under --output, and the table into docs/ctc.md between its markers (--no-docs: not).
+`ctc-cpu.csv`, `.png` and `.md`, or `ctc-gpu…`, under --output, and the table into docs/ctc.md between its markers
+(--no-docs: not).
 """
 
 import argparse
@@ -468,7 +469,7 @@ def main() -> int:
     tiny = Shape(2, 8, 3, 8, 100)  # what torch loads at a first call is nobody's memory
     projection(Run(run.device, run.dtype, 0.0), tiny, limit_bytes=2**30)
     recursion(Run(run.device, run.dtype, 0.0), tiny)
-    limit = torch.cuda.get_device_properties(0).total_memory * 1.5 if on_cuda else 6 * 2**30
+    limit = torch.cuda.get_device_properties(0).total_memory * 0.9 if on_cuda else 6 * 2**30
     with tqdm(total=len(recursions) + len(projections), unit="shape") as progress:
         # The largest first: its memory is then measured in a process that has held nothing else.
         for shape in sorted(projections, key=lambda s: -s.vocabulary * s.batch):
@@ -486,7 +487,7 @@ def main() -> int:
     load_at_end = os.getloadavg()[0]
     lines = markdown(run, command, f"load average {load_at_start:.1f} before and {load_at_end:.1f} after")
     print("\n".join(lines))
-    stem = options.output / f"ctc-{options.device}"
+    stem = options.output / f"ctc-{'gpu' if on_cuda else 'cpu'}"
     write_csv(run, stem.with_suffix(".csv"))
     plot(run, stem.with_suffix(".png"))
     write_lines(stem.with_suffix(".md"), lines)

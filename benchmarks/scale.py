@@ -27,6 +27,7 @@ import yaml
 from snakemake.utils import update_config
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
+from benchmarks.gpu.models import Tokenizer
 from xlmd.data.batching import ParallelBatch
 from xlmd.experiment.configuration import check_config, resolve_corpora, resolve_models
 from xlmd.experiment.layout import Layout
@@ -48,21 +49,6 @@ def read(paths: list[str]) -> dict[str, Any]:
     resolve_models(config)
     check_config(config)
     return config
-
-
-class Tokenizer:
-    """Ids of XLM-R's layout; the speed does not depend on what they spell."""
-
-    bos_token_id, pad_token_id, eos_token_id, unk_token_id = 0, 1, 2, 3
-
-    def __init__(self, vocabulary: int) -> None:
-        self.vocabulary, self.mask_token_id = vocabulary, vocabulary - 1
-
-    def __len__(self) -> int:
-        return self.vocabulary
-
-    def convert_tokens_to_ids(self, token: str) -> int:
-        return {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}[token]
 
 
 def tokens_a_second(

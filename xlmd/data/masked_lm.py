@@ -32,7 +32,8 @@ class MaskedLanguageModelStream:
     second. curriculum, processes, rank: as for `BatchStream`.
 
     Yields (B, L) int64 tensors by name: input_ids; position_ids (from 2 on, padding 1, as in XLM-R); labels (−100 where
-    nothing is to be predicted); attention_mask, which is bool; and the lines' numbers in their files, indices, (B,). Raises UserError if texts differ in length or none is usable.
+    nothing is to be predicted); attention_mask, which is bool; and the lines' numbers in their files, indices, (B,).
+    Raises UserError if texts differ in length or none is usable.
     """
 
     def __init__(
