@@ -102,9 +102,10 @@ def test_fine_tuning_starts_from_a_trained_model_and_heeds_the_bags_alone(untrai
 
 def test_it_may_start_from_vanilla_nat_of_the_same_shape_and_from_no_other(tmp_path):
     torch.manual_seed(0)
-    small(VanillaNAT, length_range=12, positions="sinusoidal", length_detached=True).build().save_pretrained(tmp_path / "nat")
+    shape = {"length_range": 12, "length_detached": True}
+    small(VanillaNAT, **shape, positions="sinusoidal").build().save_pretrained(tmp_path / "nat")
     fine_tuned(start=str(tmp_path / "nat"), activation="relu").build()
-    small(VanillaNAT, length_range=12, positions="learned").build().save_pretrained(tmp_path / "learned")
+    small(VanillaNAT, **shape, positions="learned").build().save_pretrained(tmp_path / "learned")
     with pytest.raises(UserError, match="positions learned"):
         fine_tuned(start=str(tmp_path / "learned")).build()
 

@@ -4,7 +4,19 @@ import itertools
 
 import pytest
 import torch
-from nat_models import BOS, END, SPECIALS, batch, learned_by_heart, pad, pairs_to_learn, parallel, seeded, sentences, small
+from nat_models import (
+    BOS,
+    END,
+    SPECIALS,
+    batch,
+    learned_by_heart,
+    pad,
+    pairs_to_learn,
+    parallel,
+    seeded,
+    sentences,
+    small,
+)
 from torch.nn import functional as F
 
 from xlmd.systems.nat_fertility import FertilityNAT, FertilityNATDecoding, most_probable_sequences
