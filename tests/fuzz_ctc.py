@@ -173,7 +173,7 @@ def main() -> int:
         load_native(options.native)
     from xlmd.ctc import primitives
 
-    assert primitives.native is not None, "the native library is not built"
+    assert primitives.built, "the native library is not built"
     print(f"seed {seed}", flush=True)
     tried, index = 0, 0 if options.only is None else options.only
     with tqdm(total=options.n, unit="sentence", mininterval=1) as progress:

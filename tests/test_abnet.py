@@ -113,7 +113,7 @@ def test_hidden_target_tokens_do_not_reach_the_states(untrained, monkeypatch):
 def test_neither_padding_nor_the_order_of_a_batch_changes_the_loss(untrained, monkeypatch):
     system, model = untrained
     system = made(type(system), system.settings.mlm, source_span=0.0)
-    monkeypatch.setattr(system_file, "uniform_mask", lambda lengths, _: inside(lengths))
+    monkeypatch.setattr(system_file, "uniform_mask", lambda lengths, *_: inside(lengths))
     monkeypatch.setattr(system_file, "corrupted", lambda tokens, where, *_, mask, **__: tokens.masked_fill(where, mask))
     sources, targets = sentences(6, longest=12), sentences(6, seed=1, longest=12)
     together, whole = system.loss(model, batch(sources, targets), 0.0, seeded())
@@ -122,8 +122,8 @@ def test_neither_padding_nor_the_order_of_a_batch_changes_the_loss(untrained, mo
     alone = [system.loss(model, batch([x], [y]), 0.0, seeded())[1] for x, y in zip(sources, targets, strict=True)]
     counts = [len(target) for target in targets]
     nll = sum(figures["nll"] * count for figures, count in zip(alone, counts, strict=True)) / sum(counts)
-    assert whole["nll"] == pytest.approx(nll, abs=1e-4)
-    assert whole["length_nll"] == pytest.approx(sum(figures["length_nll"] for figures in alone) / 6, abs=1e-4)
+    assert whole["nll"] == pytest.approx(float(nll), abs=1e-4)
+    assert whole["length_nll"] == pytest.approx(float(sum(figures["length_nll"] for figures in alone)) / 6, abs=1e-4)
 
 
 # Decoding

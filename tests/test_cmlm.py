@@ -119,7 +119,7 @@ def test_only_the_length_loss_trains_the_length_predictor(random_model):
 def test_padding_does_not_change_the_loss(random_model, monkeypatch):
     system, model = random_model.system, random_model.model
     # everything masked: the draws of a batch are others than those of its sentences alone
-    monkeypatch.setattr(system_file, "uniform_mask", lambda lengths, generator: inside(lengths))
+    monkeypatch.setattr(system_file, "uniform_mask", lambda lengths, *_: inside(lengths))
     sources, targets = sentences(6, longest=12), sentences(6, seed=1, longest=12)
     together, _ = system.loss(model, batch(sources, targets), 0.0, None)
     alone = [

@@ -122,6 +122,16 @@ def test_another_verb_changes_nothing(tree):
     assert code.code_version("encode") == before
 
 
+def test_a_constant_beside_the_verbs_belongs_to_those_that_name_it(tree):
+    path, constant = tree / "cli.py", '_DEVICE: dict[str, Any] = {"default": '
+    source = path.read_text()
+    assert source.count(f'{constant}"auto"') == 1
+    before = code.code_version("decode"), code.code_version("score")
+    path.write_text(source.replace(f'{constant}"auto"', f'{constant}"cpu"'))
+    assert code.code_version("decode") != before[0]
+    assert code.code_version("score") == before[1]
+
+
 def test_the_documented_table_of_what_a_verb_depends_on_is_the_one_that_the_command_prints():
     document = (code.ROOT.parent / "docs/architecture.md").read_text(encoding="utf-8")
     command = "python -m xlmd.experiment.code_version"

@@ -27,7 +27,7 @@ def results(case: Problem, **options) -> list[torch.Tensor]:
 
 
 def test_the_build_has_its_cuda_part():
-    assert primitives.native is not None and primitives.native.cuda_built
+    assert primitives.built and primitives.native.cuda_built
 
 
 # 31, 63, 127 and 255 labels are the last that one, two, four and eight pairs a lane hold; then blocks take over.

@@ -64,7 +64,7 @@ def test_every_token_is_scored_and_with_nothing_in_sight_the_target_does_not_mat
     system, model = untrained
     sources, targets = sentences(4), sentences(4, seed=1)
     monkeypatch.setattr(
-        system_file, "random_subsets", lambda lengths, _: torch.zeros(4, *[int(lengths.max())] * 2, dtype=torch.bool)
+        system_file, "random_subsets", lambda lengths, *_: torch.zeros(4, *[int(lengths.max())] * 2, dtype=torch.bool)
     )
     scored, logits = [], model.logits
     monkeypatch.setattr(model, "logits", lambda hidden: scored.append(hidden) or logits(hidden))
@@ -76,7 +76,7 @@ def test_every_token_is_scored_and_with_nothing_in_sight_the_target_does_not_mat
 
 def test_neither_padding_nor_the_order_of_a_batch_changes_the_loss(untrained, monkeypatch):
     system, model = untrained
-    before_it = lambda lengths, _: torch.ones(len(lengths), *[int(lengths.max())] * 2).tril(-1).bool()  # noqa: E731
+    before_it = lambda lengths, *_: torch.ones(len(lengths), *[int(lengths.max())] * 2).tril(-1).bool()  # noqa: E731
     monkeypatch.setattr(system_file, "random_subsets", before_it)
     sources, targets = sentences(6, longest=12), sentences(6, seed=1, longest=12)
     together, whole = system.loss(model, batch(sources, targets), 0.0, seeded())
@@ -85,8 +85,8 @@ def test_neither_padding_nor_the_order_of_a_batch_changes_the_loss(untrained, mo
     alone = [system.loss(model, batch([x], [y]), 0.0, seeded())[1] for x, y in zip(sources, targets, strict=True)]
     counts = [len(target) for target in targets]
     nll = sum(figures["nll"] * count for figures, count in zip(alone, counts, strict=True)) / sum(counts)
-    assert whole["nll"] == pytest.approx(nll, abs=1e-5)
-    assert whole["length_nll"] == pytest.approx(sum(figures["length_nll"] for figures in alone) / 6, abs=1e-5)
+    assert whole["nll"] == pytest.approx(float(nll), abs=1e-5)
+    assert whole["length_nll"] == pytest.approx(float(sum(figures["length_nll"] for figures in alone)) / 6, abs=1e-5)
 
 
 # Decoding

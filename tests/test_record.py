@@ -31,7 +31,7 @@ def test_a_missing_input_is_named(tmp_path):
 def checkout(tmp_path, monkeypatch):
     """A working directory that looks like a checkout of this project, with the package installed elsewhere."""
     monkeypatch.setattr(record.xlmd, "__file__", str(tmp_path / "site-packages" / "xlmd" / "__init__.py"))
-    source = tmp_path / "checkout" / "xlmd" / "record.py"
+    source = tmp_path / "checkout" / "xlmd" / "__init__.py"
     source.parent.mkdir(parents=True)
     source.write_text("x = 1\n")
     monkeypatch.chdir(tmp_path / "checkout")

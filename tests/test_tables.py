@@ -96,6 +96,18 @@ def test_a_cell_is_the_score_of_its_point(made):
     assert table.loc[("Transformer", "N"), "measured_as"] == "2+2 layers, beam 5"
 
 
+def test_a_measured_row_says_how_it_came_about(tmp_path):
+    entry = {"system": "levt", "tables": ["table1"], "directions": ["en-de"], "decodings": ["iterations=10"]}
+    config = example_config(tmp_path, compared=[entry])
+    make_table(config, "table1")
+    text = arguments(config, "table1")["out_md"].read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    (levt,) = [row for row in rows if row[0].startswith("en-de/levt") and "distilled" in row]
+    assert levt[1:] == ["1", "distilled", "random weights", "700", "900", "2", "552273", "2.50", "6.25"]
+    ours = [row for row in rows if row[0].startswith("de-en/xlmd") and "distilled" in row]
+    assert {row[3] for row in ours} == {"results/mlm"} and {tuple(row[8:]) for row in ours} == {("", "")}
+
+
 def test_what_was_not_measured_is_empty(made):
     table = made()
     for system in ("LaNMT", "Iter-NAT", "LevT", "DisCO", "CMLM-LFR"):
@@ -233,8 +245,8 @@ def test_the_markdown_gives_latency_against_both_engines_and_every_score(tmp_pat
     point = ["8.0", "7.0", "17.0", "0.25", "10.0", "125.0", "5.00", "0.75"]
     assert ["XLM-D (M=6)", "M=2 of 4 layers", "2", *point] in rows
     assert any(row[0] == "Transformer (CTranslate2)" for row in rows)
-    shown = [row for row in rows if row[0] == "de-en/xlmd-distilled-M=2-s=2.0/decodes/iterations=4"]
-    assert [row[:3] for row in shown] == [[shown[0][0], "1", ours("de-en", 2, 4)]]
+    protocol, scores = [row for row in rows if row[0] == "de-en/xlmd-distilled-M=2-s=2.0/decodes/iterations=4"]
+    assert protocol[1:3] == ["1", "distilled"] and scores[1:3] == ["1", ours("de-en", 2, 4)]
 
 
 def test_latex_is_a_booktabs_table(tmp_path):

@@ -15,6 +15,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from io import TextIOWrapper
+from typing import Any
 
 from xlmd.errors import UserError
 
@@ -51,17 +53,17 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDesc
     pass
 
 
-_ENGINE = {
+_ENGINE: dict[str, Any] = {
     "default": "torch",
     "help": "what runs an XLM-D: torch, or ONNX Runtime on a CPU, onnx or, with 8-bit weights, onnx_int8",
 }
-_DEVICE = {"default": "auto", "help": "auto (the GPU if there is one), cpu, cuda or cuda:NUMBER"}
-_ROMANIAN = {
+_DEVICE: dict[str, Any] = {"default": "auto", "help": "auto (the GPU if there is one), cpu, cuda or cuda:NUMBER"}
+_ROMANIAN: dict[str, Any] = {
     "default": "comma",
     "choices": ["comma", "without_diacritics", "unchanged"],
     "help": "how the corpora spell Romanian",
 }
-_DECODER = {
+_DECODER: dict[str, dict[str, Any]] = {
     "engine": _ENGINE,
     "defaults": {"type": json.loads, "default": {}, "help": "JSON: {system: options} beside those of a name"},
     "device": _DEVICE,
@@ -490,7 +492,8 @@ def translate(argv: Sequence[str]) -> None:
     if out:
         write_lines(out, translations)
         return
-    sys.stdout.reconfigure(encoding="utf-8")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     for line in translations:
         print(line)
 
@@ -503,7 +506,7 @@ def fetch_package(argv: Sequence[str]) -> None:
     download_package(args.requirement, args.platform, args.sha256, args.out)
 
 
-_SOURCE = {"type": json.loads, "required": True, "help": "JSON: a Source of xlmd.pretrained.registry"}
+_SOURCE: dict[str, Any] = {"type": json.loads, "required": True, "help": "JSON: a Source of xlmd.pretrained.registry"}
 
 
 def import_tokenizer(argv: Sequence[str]) -> None:
@@ -616,7 +619,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: xlmd VERB [flags]      xlmd VERB --help\n\nverbs, in the order in which the workflow runs them:")
         for name, verb in VERBS.items():
-            print(f"  {name:<18}{verb.__doc__.splitlines()[0]}")
+            print(f"  {name:<18}{str(verb.__doc__).splitlines()[0]}")
         return
     if argv[0] not in VERBS:
         sys.exit(f"xlmd: unknown verb {argv[0]!r}; one of: {', '.join(VERBS)}")

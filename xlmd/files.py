@@ -28,12 +28,14 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     an existing `path` is left as it was. Raises UserError if the disk is full or `path` cannot be written.
     """
     path = Path(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text = "b" not in mode
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = _neighbour(path, "tmp")
-        with open(new, mode.replace("w", "x"), **text) as handle:
+        with open(
+            new, mode.replace("w", "x"), encoding="utf-8" if text else None, newline="\n" if text else None
+        ) as handle:
             temporary = new
             yield handle
             handle.flush()

@@ -40,7 +40,7 @@ def git_state() -> dict[str, Any] | None:
     for folder in (Path(xlmd.__file__).parent, Path.cwd()):
         root = _git(folder, "rev-parse", "--show-toplevel")
         # A checkout of something else around an installed package says nothing about this project's sources.
-        if root and (Path(root) / "xlmd" / Path(__file__).name).is_file():
+        if root and (Path(root) / "xlmd" / "__init__.py").is_file():
             commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
             changes = _git(folder, "status", "--porcelain")
             return {"commit": commit, "dirty": None if changes is None else bool(changes)} if commit else None

@@ -6,6 +6,7 @@
 import types
 import typing
 from dataclasses import fields
+from typing import Any
 
 import yaml
 
@@ -68,7 +69,7 @@ def _schema(settings: type) -> dict:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _type(hint: object) -> dict:
+def _type(hint: Any) -> dict:
     if typing.get_origin(hint) is typing.Literal:
         return {"enum": list(typing.get_args(hint))}
     if isinstance(hint, types.UnionType):

@@ -5,17 +5,32 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel, XLMRobertaConfig
 
 from xlmd.errors import UserError
 from xlmd.files import file_sha256
 
 Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+def read_base(mlm: str | Path) -> XLMRobertaConfig:
+    """The configuration of a pre-trained masked language model.
+
+    Raises UserError if it cannot be read or is of another kind than XLM-R's.
+    """
+    try:
+        base = AutoConfig.from_pretrained(mlm)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
+    if base.model_type != XLMRobertaConfig.model_type:
+        kind = XLMRobertaConfig.model_type
+        raise UserError(f"{mlm!s} is a {base.model_type} model; {kind} is what can be built on")
+    return base
 
 
 def load_pretrained(
@@ -29,11 +44,12 @@ def load_pretrained(
     """
     try:
         with _no_load_report():  # what it says is checked below
-            model, report = model_class.from_pretrained(
+            loaded = model_class.from_pretrained(
                 source, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **options
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"cannot read the weights of {source}: {error}") from error
+    model, report = cast("tuple[Model, dict[str, Any]]", loaded)  # two, as `output_loading_info` has it
     wrong = sorted(set(report["missing_keys"]) - set(new)) + [key for key, *_ in report["mismatched_keys"]]
     if wrong:
         raise UserError(f"{source} does not hold a whole model of this kind; missing or of another shape: {wrong[:5]}")

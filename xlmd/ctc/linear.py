@@ -35,8 +35,15 @@ class Lattice(NamedTuple):
     bad: Tensor | None  # (B,) bool: sentences with a length or label out of range, where that was not raised
 
     def sentences(self, part: slice) -> "Lattice":
-        cut = [value[part] if isinstance(value, Tensor) else value for value in self]
-        return Lattice(*cut)
+        return self._replace(
+            columns=self.columns[part],
+            own_columns=self.own_columns[part],
+            labels=self.labels[part],
+            input_lengths=self.input_lengths[part],
+            target_lengths=self.target_lengths[part],
+            observed=None if self.observed is None else self.observed[part],
+            bad=None if self.bad is None else self.bad[part],
+        )
 
 
 def _lattice(
@@ -393,11 +400,12 @@ def linear_ctc_by_vocabulary(
     )
     with _without_autocast(hidden.device):
         rows = _rows(hidden, lattice.input_lengths)
-        normaliser = None
+        normaliser: Tensor | None = None
         for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
             logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
             partial = primitives.row_logsumexp(logits)
             normaliser = partial if normaliser is None else torch.logaddexp(normaliser, partial)
+        assert normaliser is not None, "the vocabulary is empty"
         table = _label_logits(hidden, weight, bias, lattice.columns)
         table = rows.pack(table) - normaliser[:, None]
         loss, gradient = _align(table, rows, lattice, with_gradient)
@@ -520,7 +528,7 @@ def linear_ctc_by_vocabulary_backward(
         d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0)
         if for_hidden:
             rows.unpack(d_rows.to(hidden.dtype), d_hidden)
-    return d_hidden, d_weight, d_bias.to(bias.dtype) if for_bias else d_bias
+    return d_hidden, d_weight, d_bias.to(bias.dtype) if for_bias and bias is not None else d_bias
 
 
 @linear_ctc_by_vocabulary_backward.register_fake

@@ -16,7 +16,9 @@ from xlmd.ctc import reference
 try:
     from xlmd._cuda import native
 except ImportError:  # a checkout that was not installed
-    native = None
+    built = False
+else:
+    built = True
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ def _is_native(tensor: Tensor) -> bool:
     if tensor.dtype != torch.float32:
         return False
     if tensor.is_cuda:
-        if native is None or not native.cuda_built:
+        if not (built and native.cuda_built):
             _warn_once(
                 "xlmd was built without CUDA: CTC on CUDA tensors runs in plain torch (build with nvcc on the PATH)"
             )
@@ -42,9 +44,9 @@ def _is_native(tensor: Tensor) -> bool:
             needed, found = (".".join(map(str, version)) for version in (OLDEST_GPU, capability))
             _warn_once(f"CTC on {tensor.device} runs in plain torch: compute capability {found}, {needed} is needed")
         return capability >= OLDEST_GPU
-    if native is None:
+    if not built:
         _warn_once("xlmd's native library is not built: CTC runs in plain torch, slowly (run `pip install -e .`)")
-    return native is not None and tensor.device.type == "cpu"
+    return built and tensor.device.type == "cpu"
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -83,14 +85,16 @@ class _NativeBatch:
         self.tensors = [tensor.contiguous() for tensor in tensors]
         self.observed = None if observed is None else observed.contiguous()
         self.max_labels = labels.shape[1]
-        addresses = [tensor.data_ptr() for tensor in self.tensors]
+        at_table, at_first_rows, at_labels, at_inputs, at_targets = (tensor.data_ptr() for tensor in self.tensors)
         self.view = native.Batch(
-            addresses[0],
-            addresses[1],
+            at_table,
+            at_first_rows,
             stride,
             rows,
             columns,
-            *addresses[2:],
+            at_labels,
+            at_inputs,
+            at_targets,
             _address(self.observed),
             self.size,
             self.length,
@@ -185,12 +189,13 @@ def row_logsumexp(logits: Tensor) -> Tensor:
         result = logits.logsumexp(1)
         return result.masked_fill(result == float("inf"), float("nan"))
     logits = logits.contiguous()
-    result = logits.new_empty(logits.shape[0])
+    rows, columns = logits.shape
+    result = logits.new_empty(rows)
     if logits.is_cuda:
         with torch.cuda.device(logits.device):
-            native.row_logsumexp_cuda(logits.data_ptr(), *logits.shape, result.data_ptr(), _stream(logits))
+            native.row_logsumexp_cuda(logits.data_ptr(), rows, columns, result.data_ptr(), _stream(logits))
     else:
-        native.row_logsumexp_cpu(logits.data_ptr(), *logits.shape, result.data_ptr(), torch.get_num_threads())
+        native.row_logsumexp_cpu(logits.data_ptr(), rows, columns, result.data_ptr(), torch.get_num_threads())
     return result
 
 
@@ -216,17 +221,30 @@ def softmax_gradient_(
     scale p is 0, whatever the logits.
     """
     if _is_native(logits):
-        tensors = [tensor.contiguous() for tensor in (table, gradient, columns, sentence)]
-        compact = native.Compact(*[tensor.data_ptr() for tensor in tensors], columns.shape[1], offset)
-        rows = normaliser.contiguous(), scale.contiguous()
-        addresses = [tensor.data_ptr() for tensor in (logits, *rows)]
+        table, gradient, columns, sentence = (part.contiguous() for part in (table, gradient, columns, sentence))
+        normaliser, scale = normaliser.contiguous(), scale.contiguous()
+        compact = native.Compact(
+            table.data_ptr(), gradient.data_ptr(), columns.data_ptr(), sentence.data_ptr(), columns.shape[1], offset
+        )
+        at_logits, at_normaliser, at_scale = logits.data_ptr(), normaliser.data_ptr(), scale.data_ptr()
+        height, width = logits.shape
         if not logits.is_cuda:
-            native.softmax_gradient_cpu(*addresses, *logits.shape, compact, torch.get_num_threads())
+            native.softmax_gradient_cpu(
+                at_logits, at_normaliser, at_scale, height, width, compact, torch.get_num_threads()
+            )
             return logits
         result = logits if dtype == torch.float32 else torch.empty_like(logits, dtype=dtype)
         with torch.cuda.device(logits.device):
             native.softmax_gradient_cuda(
-                *addresses, *logits.shape, compact, result.data_ptr(), _PRECISIONS[dtype], _stream(logits)
+                at_logits,
+                at_normaliser,
+                at_scale,
+                height,
+                width,
+                compact,
+                result.data_ptr(),
+                _PRECISIONS[dtype],
+                _stream(logits),
             )
         return result
     result = logits.sub_(normaliser[:, None]).exp_().mul_(scale[:, None]).masked_fill_((scale == 0)[:, None], 0.0)

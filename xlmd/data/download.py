@@ -50,7 +50,7 @@ def fetch(
         left = partial.exists() and sha256 is not None
         wanted = sha256 is not None
         address = _receive_from_any(addresses, partial, left, retries, timeout, wait)
-        if left and file_sha256(partial) != sha256.lower():
+        if left and sha256 is not None and file_sha256(partial) != sha256.lower():
             address = _receive_from_any(addresses, partial, False, retries, timeout, wait)
         wanted = False
         _verify(partial, address, sha256, out.suffix)

@@ -3,7 +3,10 @@
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
@@ -42,12 +45,13 @@ class _Blocks(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        room = memoryview(buffer)
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:
                 return 0
             self._rest = block
-        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(data)] = data
+        data, self._rest = self._rest[: len(room)], self._rest[len(room) :]
+        room[: len(data)] = data
         return len(data)

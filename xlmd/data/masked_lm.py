@@ -103,7 +103,7 @@ class MaskedLanguageModelStream:
         """The next batch's lines, the one or two languages of each, and the batch's own source of randomness."""
         random = np.random.default_rng([self._seed, self._step])
         self._step += 1
-        if random.random() < self._translation_fraction:
+        if random.random() < self._translation_fraction and self._pair is not None:
             lines = next(self._pair)
             return lines, [self._first[lines], self._second[lines]], random
         lines = next(self._single)

@@ -7,7 +7,7 @@ import signal
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -78,7 +78,8 @@ def preprocess_pair(
     cleaning = cleaning or Cleaning(held_out="keep")
     languages = source_language, target_language
     names = [f"{split}.{language}" for language in languages] + [f"{split}.raw.{language}" for language in languages]
-    counts, dropped = Counter(), Counter({"empty": 0})
+    counts: Counter[str] = Counter()
+    dropped = Counter({"empty": 0})
     tokens, longest = [0, 0], [0, 0]
     report = Path(out) / f"{split}.json"
     report.unlink(missing_ok=True)
@@ -252,7 +253,8 @@ def _mapped(function: Callable[[In], Out], items: Iterable[In], processes: int, 
 
 
 def _in_order(pool: ProcessPoolExecutor, work: Callable[[list], list], items: Iterable, window: int) -> Iterator:
-    items, waiting = iter(items), deque()
+    items = iter(items)
+    waiting: deque[Future[list]] = deque()
     try:
         while True:
             while len(waiting) < window and (chunk := list(itertools.islice(items, _CHUNK_LINES))):

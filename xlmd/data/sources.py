@@ -17,10 +17,10 @@ import tempfile
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from xlmd.data.gzipped import open_gzip
 from xlmd.data.markup import text_between_tags
@@ -29,6 +29,9 @@ from xlmd.errors import UserError
 from xlmd.files import atomic_write, file_sha256
 from xlmd.progress import progress
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 # text shrinks to a third or a tenth; what shrinks to less than a hundredth was made to fill a disk
 MAX_RATIO = 100
 ALWAYS_ALLOWED_BYTES = 10_000_000
@@ -36,7 +39,11 @@ _LONGEST_HEADER = 100_000
 _NAME_IT = "give it a `name` beside its `url`"
 _PATIENCE = 1800  # seconds
 
-_PACKED = {".gz": open_gzip, ".xz": lzma.open, ".bz2": bz2.open}
+_PACKED: dict[str, Callable[..., AbstractContextManager[IO[bytes]]]] = {
+    ".gz": open_gzip,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+}
 _TAR = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 
@@ -115,7 +122,7 @@ def of_language(part: dict[str, Any], language: str) -> dict[str, Any]:
         if language not in part["pair"].split("-"):
             raise UserError(f"sacrebleu's {part['sacrebleu']} is asked for {part['pair']}, which lacks {language!r}")
         return part | {"side": part["pair"].split("-").index(language)}
-    found = {key: part[key] for key in ("markup", "lines", "member") if key in part}
+    found: dict[str, Any] = {key: part[key] for key in ("markup", "lines", "member") if key in part}
     if "file" not in part:
         if language not in part:
             raise UserError(f"a part of {sorted(part)} lacks {language!r}")
@@ -257,7 +264,9 @@ def _unpacked(path: Path, member: str | None) -> Iterator[IO[bytes]]:
                 raise UserError(f"{path} has no member {name}; it has {names[:20]}")
             if not entry.isreg():
                 raise UserError(f"{path}: member {name} is not a regular file")
-            with archive.extractfile(entry) as file, _packed(file, name) as text:
+            file = archive.extractfile(entry)
+            assert file is not None  # as of every regular file
+            with file, _packed(file, name) as text:
                 yield text
     elif member is not None:
         raise UserError(f"{path} is not an archive that could have a member {member} (.zip, {', '.join(_TAR)})")
@@ -281,12 +290,14 @@ def _wanted(member: str | None, path: Path) -> str:
 class _ShortHeaders(tarfile.TarInfo):
     """Refuses names and comments that would fill the memory: tarfile reads those whole."""
 
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        entry = super().frombuf(buf, encoding, errors)
         names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-        is_header = self.type in names or self.type not in tarfile.SUPPORTED_TYPES
-        if is_header and self.size > _LONGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
-        return super()._proc_member(archive)
+        is_header = entry.type in names or entry.type not in tarfile.SUPPORTED_TYPES
+        if is_header and entry.size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {entry.size:,} bytes")
+        return entry
 
 
 class _Bounded(io.RawIOBase):
@@ -299,10 +310,11 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
-        data = self._handle.read(len(buffer))
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        room = memoryview(buffer)
+        data = self._handle.read(len(room))
         self._read += len(data)
         if self._read > self._limit:
             raise UserError(f"{self._path} unpacks to more than {self._limit:,} bytes: that is no text")
-        buffer[: len(data)] = data
+        room[: len(data)] = data
         return len(data)

@@ -16,7 +16,7 @@ def statistics(paths: Sequence[str | Path]) -> str:
     paths: the JSON files that `preprocess_pair` writes, or folders that hold them at any depth. Raises UserError if
     there is none.
     """
-    reports = {}
+    reports: dict[Path, Any] = {}
     for path in map(Path, paths):
         found = {file: read_json(file) for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])}
         reports |= {file: report for file, report in found.items() if not path.is_dir() or _is_report(report)}

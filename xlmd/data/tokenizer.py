@@ -140,7 +140,9 @@ def _pieces(path: str | Path, vocabulary_size: int) -> Callable[[list[str]], lis
 
 def decode_ids(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
     """The text of a sentence of subword ids; special tokens, unknown ones too, and lone spaces leave no trace."""
-    return " ".join(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False).split())
+    text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)  # of one sentence
+    return " ".join(text.split())
 
 
 def _encode_slowly(tokenizer: "PreTrainedTokenizerBase", sentences: list[str]) -> list[list[int]]:

@@ -78,6 +78,8 @@ def _named(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
             yield node.name, node
         elif isinstance(node, ast.Assign):
             yield from ((target.id, node) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, node
 
 
 def _used(verb: str, named: dict[str, ast.AST]) -> list[ast.AST]:
@@ -110,7 +112,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("xlmd"))
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("xlmd") and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("xlmd") and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 

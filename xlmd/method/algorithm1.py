@@ -1,11 +1,23 @@
 """Algorithm 1 of the paper (§2.3): one update's loss, line by line."""
 
+from typing import TypedDict, Unpack
+
 import torch
 
 from xlmd.ctc import linear_ctc_best_path, linear_ctc_loss
+from xlmd.ctc.functional import Constraint, Reduction
 from xlmd.method.decorator import upsampled_lengths
 from xlmd.method.masking import block_mask
 from xlmd.method.model import XLMDForTranslation
+
+
+class Objective(TypedDict, total=False):
+    """Options of `ctc_objective` that Algorithm 1 passes on."""
+
+    constraint: Constraint
+    score_observed: bool
+    reduction: Reduction
+    zero_infinity: bool
 
 
 @torch.no_grad()
@@ -52,7 +64,7 @@ def masked_alignment(
 
 
 def ctc_objective(
-    model: torch.nn.Module,
+    model: XLMDForTranslation,
     source: torch.Tensor,
     source_lengths: torch.Tensor,
     target: torch.Tensor,
@@ -60,9 +72,9 @@ def ctc_objective(
     *,
     alignment: torch.Tensor | None = None,
     observed: torch.Tensor | None = None,
-    constraint: str = "token",
+    constraint: Constraint = "token",
     score_observed: bool = True,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     zero_infinity: bool = False,
 ) -> torch.Tensor:
     """Line 10: −log P(y | x, ā), the constrained CTC loss; without `observed` the plain one of Eq. 3.
@@ -88,7 +100,7 @@ def ctc_objective(
 
 
 def algorithm1(
-    model: torch.nn.Module,
+    model: XLMDForTranslation,
     source: torch.Tensor,
     source_lengths: torch.Tensor,
     target: torch.Tensor,
@@ -99,7 +111,7 @@ def algorithm1(
     count_per: str = "sentence",
     embed_blank: bool = True,
     alignment_dropout: bool = False,
-    **objective: object,
+    **objective: Unpack[Objective],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One update of Algorithm 1: its loss, a scalar, and line 6's alignment a, (B, T) int64.
 
@@ -108,7 +120,8 @@ def algorithm1(
     config = model.config
     a = best_alignment(model, source, source_lengths, target, target_lengths, dropout=alignment_dropout)
     # Not the lengths of a: that of an infeasible pair is −1 throughout.
-    mask = block_mask(upsampled_lengths(source_lengths, config.upsampling_ratio), block, generator, count_per)
+    lengths = upsampled_lengths(source_lengths, config.upsampling_ratio)
+    mask = block_mask(lengths, block, generator, count_per, a.shape[1])
     shown, observed = masked_alignment(
         a, mask, mask_token=config.mask_token_id, blank=config.blank_token_id, embed_blank=embed_blank
     )

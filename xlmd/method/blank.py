@@ -64,13 +64,13 @@ def set_blank_probability(
     }
 
 
-def alignment_shares(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> dict[str, float]:
+def alignment_shares(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> dict[str, torch.Tensor]:
     """The shares of an alignment's positions that are blank, and that repeat their left neighbour's token.
 
-    alignment: (B, T) int64; lengths: (B,) int64: positions beyond a sentence's length do not count.
+    alignment: (B, T) int64; lengths: (B,) int64: positions beyond a sentence's length do not count. Returns scalars.
     """
-    filled, blanks = inside(lengths), alignment == blank
+    filled, blanks = inside(lengths, alignment.shape[1]), alignment == blank
     repeats = torch.zeros_like(filled)
     repeats[:, 1:] = (alignment[:, 1:] == alignment[:, :-1]) & ~blanks[:, 1:]
     total = filled.sum()
-    return {"blank": float((blanks & filled).sum() / total), "repeat": float((repeats & filled).sum() / total)}
+    return {"blank": (blanks & filled).sum() / total, "repeat": (repeats & filled).sum() / total}

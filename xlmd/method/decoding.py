@@ -5,9 +5,10 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from xlmd.method.masking import committed_per_block, decoding_block
+from xlmd.method.decorator import upsampled_length
+from xlmd.method.masking import committed_per_block, decoding_block, unsettled
 from xlmd.options import check, option
-from xlmd.tensors import inside, rank_within_blocks
+from xlmd.tensors import inside, rank_within_blocks, where_true
 
 
 @dataclass
@@ -27,8 +28,10 @@ class XLMDDecoding:
 class Engine(Protocol):
     """What runs a trained XLM-D: `XLMDForTranslation` in torch, or its exported graphs elsewhere."""
 
-    device: torch.device
     config: Any  # an `xlmd.method.model.XLMDConfig`
+
+    @property
+    def device(self) -> torch.device: ...
 
     def encode(self, source: torch.Tensor, source_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """z: (B, T, d) and its lengths (B,) int64, of source (B, I) and source_lengths (B,), both int64."""
@@ -56,7 +59,8 @@ def collapse(alignment: torch.Tensor, lengths: torch.Tensor, blank: int) -> list
     positions = torch.arange(alignment.shape[1], device=alignment.device)
     kept = (positions < lengths.unsqueeze(1)) & (alignment != blank)
     kept[:, 1:] &= alignment[:, 1:] != alignment[:, :-1]
-    return [row[keep].tolist() for row, keep in zip(alignment.cpu(), kept.cpu(), strict=True)]
+    rows = alignment.masked_fill(~kept, -1).tolist()  # what comes from a GPU comes at once
+    return [[token for token in row if token >= 0] for row in rows]
 
 
 @torch.inference_mode()
@@ -70,16 +74,20 @@ def iterative_refinement(
     blocks (Table 9). committed: what becomes of settled positions: "keep" them as they are, "repredict" their token at
     every iteration, or "remask": choose anew among all positions which ones to keep, as mask-predict does.
     """
+    # The only values read before the end: from the lengths follows how much every iteration asks.
+    counts = [upsampled_length(length, engine.config.upsampling_ratio) for length in source_lengths.tolist()]
     z, lengths = engine.encode(source, source_lengths)
     iterations = decoding.iterations if engine.config.add_and_scale else 1
     block = decoding_block(decoding.strategy, iterations, decoding.static_block)
     alignment = torch.full(z.shape[:2], engine.config.mask_token_id, dtype=torch.long, device=z.device)
     settled = torch.zeros_like(alignment, dtype=torch.bool)
     confidence = torch.full(alignment.shape, float("-inf"), device=z.device)
-    filled = inside(lengths)
+    filled = inside(lengths, z.shape[1])
     for iteration in range(1, iterations + 1):
-        asked = filled if decoding.committed == "repredict" else filled & ~settled
-        positions = asked.flatten().nonzero().squeeze(1)
+        anew = decoding.committed == "repredict"
+        asked = filled if anew else filled & ~settled
+        number = unsettled(counts, 0 if anew else committed_per_block(iteration - 1, iterations, block), block)
+        positions = where_true(asked, number)
         predicted, log_probability = engine.predict(z, lengths, alignment, positions, decoding.blank_penalty)
         tokens = alignment.flatten().scatter(0, positions, predicted).view_as(alignment)
         if iteration == iterations:

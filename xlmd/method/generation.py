@@ -40,7 +40,7 @@ class _GeneratingEngine(Engine, Protocol):
 class XLMDGenerationMixin:
     """`generate` for a transformers model that is an `Engine`."""
 
-    generation_config_class = XLMDGenerationConfig
+    generation_config_class: type[GenerationConfig] = XLMDGenerationConfig
     main_input_name = "input_ids"
 
     @torch.inference_mode()

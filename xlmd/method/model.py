@@ -17,10 +17,11 @@ from transformers.activations import gelu
 from transformers.masking_utils import create_bidirectional_mask
 
 from xlmd.errors import UserError
-from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_lengths
+from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_length, upsampled_lengths
 from xlmd.method.generation import XLMDGenerationMixin
 from xlmd.output_layer import most_probable, without
-from xlmd.weights import load_pretrained
+from xlmd.tensors import inside
+from xlmd.weights import load_pretrained, read_base
 
 
 class XLMDConfig(XLMRobertaConfig):
@@ -68,9 +69,15 @@ class XLMDConfig(XLMRobertaConfig):
         return self
 
     @property
+    def first_position(self) -> int:
+        """The number of a sequence's first position: XLM-R's positions begin after the padding's."""
+        assert self.pad_token_id is not None
+        return self.pad_token_id + 1
+
+    @property
     def longest_alignment(self) -> int:
         """The largest T that the position table holds (512 for XLM-R)."""
-        return self.max_position_embeddings - self.pad_token_id - 1
+        return self.max_position_embeddings - self.first_position
 
     @property
     def longest_source(self) -> int:
@@ -86,7 +93,7 @@ class XLMDConfig(XLMRobertaConfig):
     def forbidden_token_ids(self) -> list[int]:
         """The special tokens that are never predicted: all but <unk> and the one that serves as the blank."""
         specials = {self.pad_token_id, self.mask_token_id, self.bos_token_id, self.eos_token_id}
-        return sorted(specials - {self.blank_token_id})
+        return sorted(token for token in specials - {self.blank_token_id} if isinstance(token, int))
 
 
 class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
@@ -108,13 +115,14 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         if isinstance(module, LatentTransform):
             init.constant_(module.sigma, module.initial_sigma)
 
-    def _mask(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
-        """The attention mask that hides padding; hidden: (B, T, d), lengths: (B,)."""
-        visible = torch.arange(hidden.shape[1], device=hidden.device) < lengths.unsqueeze(1)
-        return create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=visible)
-
     def _layers(self, hidden: torch.Tensor, lengths: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        mask = self._mask(hidden, lengths) if start < stop else None
+        """Layers start+1..stop of hidden (B, T, d), without attention to what lies beyond lengths (B,)."""
+        if start == stop:
+            return hidden
+        visible = inside(lengths, hidden.shape[1])
+        # Where all is visible no mask would do, but whether it is a GPU would have to be waited for.
+        skip = not visible.is_cuda
+        mask = create_bidirectional_mask(self.config, hidden, visible, allow_is_bidirectional_skip=skip)
         for layer in self.roberta.encoder.layer[start:stop]:
             hidden = layer(hidden, mask)
         return hidden
@@ -123,7 +131,7 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         """Layers 1..M and the latent transform.
 
         source: (B, I) int64, `<s> … </s>` padded with <pad>; source_lengths: (B,) int64, specials included.
-        Returns z: (B, T, d) and its lengths (B,) int64, ⌈s·I⌉ each.
+        Returns z: (B, T, d) and its lengths (B,) int64, ⌈s·I⌉ each, as T is of the width.
         """
         embeddings, config = self.roberta.embeddings, self.config
         if config.insertion_layer == 0 and config.add_and_scale:
@@ -135,11 +143,12 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
             hidden = embeddings(input_ids=source)
         hidden = self._layers(hidden, source_lengths, 0, config.insertion_layer)
         lengths = upsampled_lengths(source_lengths, config.upsampling_ratio)
-        return self.latent_transform(hidden, source_lengths, lengths), lengths
+        width = upsampled_length(source.shape[1], config.upsampling_ratio)
+        return self.latent_transform(hidden, source_lengths, lengths, width), lengths
 
     def _positions(self, length: int, device: torch.device) -> torch.Tensor:
         """XLM-R's position embeddings of a sequence without gaps, (1, length, d)."""
-        first = self.config.pad_token_id + 1
+        first = self.config.first_position
         ids = torch.arange(first, first + length, device=device)
         return self.roberta.embeddings.position_embeddings(ids).unsqueeze(0)
 
@@ -203,18 +212,6 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
         """`encode`, then `refine`: the refined states (B, T, d) and their lengths (B,)."""
         z, lengths = self.encode(source, source_lengths)
         return self.refine(z, lengths, alignment), lengths
-
-
-def read_base(mlm: str | Path) -> XLMRobertaConfig:
-    """The configuration of the model to decorate. Raises UserError if it cannot be read or is of another kind."""
-    try:
-        base = AutoConfig.from_pretrained(mlm)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read a pre-trained model from {mlm!s}: {error}") from error
-    if base.model_type != XLMRobertaConfig.model_type:
-        kind = XLMRobertaConfig.model_type
-        raise UserError(f"{mlm!s} is a {base.model_type} model; the decorator is written for {kind}")
-    return base
 
 
 def decorate(

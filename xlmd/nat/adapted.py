@@ -13,7 +13,6 @@ import torch
 from xlmd.data.batching import ParallelBatch
 from xlmd.data.tokenizer import FIRST_PIECE
 from xlmd.errors import UserError
-from xlmd.method.model import read_base
 from xlmd.nat.adapters import AdaptedForTranslation, adapt, longest_sentence
 from xlmd.nat.corruption import corrupted, random_span
 from xlmd.nat.lengths import LengthBeamDecoding
@@ -23,7 +22,8 @@ from xlmd.nat.settings import load_matching
 from xlmd.nat.system import never_targets
 from xlmd.options import check, option
 from xlmd.systems.base import System
-from xlmd.tensors import inside
+from xlmd.tensors import inside, where_true
+from xlmd.weights import read_base
 
 
 @dataclass
@@ -104,7 +104,7 @@ class AdaptedSystem(System):
 
     def loss(
         self, model: AdaptedForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """(Σ label-smoothed cross entropy of the chosen tokens + Σ that of the lengths) / number of chosen tokens.
 
         Of each target k ~ U{1..J} random tokens are chosen and corrupted, of each source one span. The second sum,
@@ -116,26 +116,27 @@ class AdaptedSystem(System):
         pieces = range(FIRST_PIECE, mask)
         bare = batch.source
         if settings.source_span:
-            span = random_span(batch.source_lengths, settings.source_span, generator)
+            span = random_span(batch.source_lengths, settings.source_span, generator, bare.shape[1])
             bare = corrupted(bare, span, generator, mask=mask, pieces=pieces)
         source, source_lengths = self.with_specials(bare, batch.source_lengths)
-        chosen = uniform_mask(lengths, generator)
+        chosen = uniform_mask(lengths, generator, batch.target.shape[1])
         shown = corrupted(batch.target, chosen, generator, mask=mask, pieces=pieces)
 
-        source_mask = inside(source_lengths)
+        source_mask = inside(source_lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
-        hidden = model.decode(model.embed(shown), inside(lengths), encoded, source_mask)
-        tokens = batch.target[chosen]
-        words, nll = smoothed_cross_entropy(model.logits(hidden[chosen]), tokens, settings.label_smoothing)
+        hidden = model.decode(model.embed(shown), inside(lengths, shown.shape[1]), encoded, source_mask)
+        asked = where_true(chosen)
+        tokens, hidden = batch.target.flatten()[asked], hidden.flatten(0, 1)[asked]
+        words, nll = smoothed_cross_entropy(model.logits(hidden), tokens, settings.label_smoothing)
         length_nll = model.length_head.loss(model.length_head(encoded, source_mask), lengths, batch.source_lengths)
         loss = words + settings.length_weight * length_nll * len(lengths) / len(tokens)
-        return loss, {"nll": nll.item(), "length_nll": length_nll.item()}
+        return loss, {"nll": nll.detach(), "length_nll": length_nll.detach()}
 
     def decode(
         self, model: AdaptedForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: AdaptedDecoding
     ) -> list[list[int]]:
         """Mask-predict with a length beam."""
-        source_mask = inside(lengths)
+        source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
         forbidden = never_targets(self.tokenizer)

@@ -5,6 +5,8 @@ Sentences are rows of padded tensors, (B, L) int64, with their lengths (B,) int6
 
 import torch
 
+from xlmd.tensors import inside
+
 
 def align(
     given: torch.Tensor, given_lengths: torch.Tensor, wanted: torch.Tensor, wanted_lengths: torch.Tensor
@@ -16,8 +18,8 @@ def align(
     `wanted` that can be. False at padding.
     """
     batch, longest = given.shape
-    equal = (given.unsqueeze(2) == wanted.unsqueeze(1)) & _inside(given_lengths, longest).unsqueeze(2)
-    equal &= _inside(wanted_lengths, wanted.shape[1]).unsqueeze(1)
+    equal = (given.unsqueeze(2) == wanted.unsqueeze(1)) & inside(given_lengths, longest).unsqueeze(2)
+    equal &= inside(wanted_lengths, wanted.shape[1]).unsqueeze(1)
     # common[i][:, j]: the length of the longest common subsequence of given[i:] and wanted[j:].
     common = [torch.zeros(batch, wanted.shape[1] + 1, dtype=torch.int32, device=given.device)]
     for i in reversed(range(longest)):
@@ -41,11 +43,6 @@ def align(
     return torch.cat(kept, dim=1), found
 
 
-def _inside(lengths: torch.Tensor, width: int) -> torch.Tensor:
-    """What is not padding: (B, width) bool."""
-    return torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
-
-
 def without(tokens: torch.Tensor, kept: torch.Tensor, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The tokens kept, in their order: (B, longest) int64, padded with `pad`, and their lengths (B,).
 
@@ -54,7 +51,7 @@ def without(tokens: torch.Tensor, kept: torch.Tensor, pad: int) -> tuple[torch.T
     lengths = kept.sum(dim=1)
     order = (~kept).byte().argsort(dim=1, stable=True)[:, : max(1, int(lengths.max()))]
     left = tokens.gather(1, order)
-    return left.masked_fill(~_inside(lengths, left.shape[1]), pad), lengths
+    return left.masked_fill(~inside(lengths, left.shape[1]), pad), lengths
 
 
 def insertions(found: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -65,18 +62,18 @@ def insertions(found: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     places = torch.arange(found.shape[1], device=found.device).expand_as(found)
     at, count = without(places, found, 0)
     gaps = at.diff(dim=1, prepend=at[:, :1]) - 1
-    return gaps.clamp(min=0).masked_fill(~_inside(count, at.shape[1]), 0)
+    return gaps.clamp(min=0).masked_fill(~inside(count, at.shape[1]), 0)
 
 
 def with_placeholders(
     tokens: torch.Tensor, lengths: torch.Tensor, before: torch.Tensor, mask: int, pad: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The tokens with `before` (B, L) placeholders `mask` before each of them: (B, longest), and the lengths (B,)."""
-    present = _inside(lengths, tokens.shape[1])
+    present = inside(lengths, tokens.shape[1])
     before = before.masked_fill(~present, 0)
     places = torch.arange(tokens.shape[1], device=tokens.device) + before.cumsum(dim=1)
     new_lengths = lengths + before.sum(dim=1)
     longest = int(new_lengths.max())
     result = torch.full((len(tokens), longest + 1), mask, device=tokens.device)  # one more, where padding goes
     result = result.scatter(1, places.masked_fill(~present, longest), tokens)[:, :-1]
-    return result.masked_fill(~_inside(new_lengths, longest), pad), new_lengths
+    return result.masked_fill(~inside(new_lengths, longest), pad), new_lengths

@@ -22,7 +22,7 @@ def reveal(wrong: torch.Tensor, lengths: torch.Tensor, ratio: float, generator: 
     wrong: (B, J) bool, where the first pass is wrong, False at padding; lengths: (B,) int64. The draws are made on the
     CPU, so that every device reveals alike.
     """
-    noise = torch.rand(wrong.shape, generator=generator).to(wrong.device)
+    noise = torch.rand(wrong.shape, generator=generator).to(wrong.device, non_blocking=True)
     count = (wrong.sum(dim=1).double() * ratio).long()
     return rank_within_blocks(noise, lengths, wrong.shape[1]) < count.unsqueeze(1)
 

@@ -67,7 +67,6 @@ def _grid(vectors: torch.Tensor, target_lengths: torch.Tensor) -> tuple[torch.Te
 
 def _weighted(scores: torch.Tensor, vectors: torch.Tensor, source_lengths: torch.Tensor) -> torch.Tensor:
     """softmax of the scores (B or 1, J, I) over what is not padding, times the vectors."""
-    seen = inside(source_lengths).unsqueeze(1)
-    padding = (0, vectors.shape[1] - seen.shape[2])  # the batch may be padded beyond its longest source
-    scores = scores.masked_fill(~nn.functional.pad(seen, padding), float("-inf"))
+    seen = inside(source_lengths, vectors.shape[1]).unsqueeze(1)
+    scores = scores.masked_fill(~seen, float("-inf"))
     return scores.softmax(dim=-1).to(vectors.dtype) @ vectors

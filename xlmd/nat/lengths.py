@@ -69,8 +69,8 @@ class LengthHead(nn.Linear):
             # 0, 1, −1, 2, −2, … from the most probable class, moved so that all are classes
             around = torch.arange(size, device=logits.device)
             around = torch.where(around % 2 == 1, around + 1, -around) // 2
-            lowest, highest = int(around.min()), logits.shape[1] - 1 - int(around.max())
-            chosen = logits.argmax(dim=-1, keepdim=True).clamp(-lowest, highest) + around
+            lowest, highest = (size - 1) // 2, logits.shape[1] - 1 - size // 2
+            chosen = logits.argmax(dim=-1, keepdim=True).clamp(lowest, highest) + around
         lengths = chosen + 1 if self.absolute else chosen - self.range + source_lengths.unsqueeze(1)
         return LengthBeam(lengths.clamp(1, self.longest).flatten(), size)
 

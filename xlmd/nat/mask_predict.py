@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from xlmd.nat.lengths import LengthBeam
-from xlmd.tensors import rank_within_blocks
+from xlmd.tensors import inside, longest_of, rank_within_blocks, where_true
 
 
 class MaskedDecoder(Protocol):
@@ -25,17 +25,17 @@ class MaskedDecoder(Protocol):
     ) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
-def uniform_mask(lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def uniform_mask(lengths: torch.Tensor, generator: torch.Generator, width: int | None = None) -> torch.Tensor:
     """The training mask (§3.1 of the CMLM paper): k random tokens of each target, k ~ U{1..J}.
 
-    lengths: (B,) int64, J of each sentence, at least 1. Returns (B, J) bool, True = masked, False at padding.
-    The draws are made on the CPU, so that every device masks alike.
+    lengths: (B,) int64, J of each sentence, at least 1; width: the longest. Returns (B, J) bool, True = masked, False
+    at padding. The draws are made on the CPU, so that every device masks alike.
     """
-    longest = int(lengths.max())
-    share = torch.rand(len(lengths), generator=generator, dtype=torch.float64)
-    noise = torch.rand(len(lengths), longest, generator=generator).to(lengths.device)
-    k = 1 + (share.to(lengths.device) * lengths).long()
-    return rank_within_blocks(noise, lengths, longest) < k.unsqueeze(1)
+    width = longest_of(lengths, width)
+    share = torch.rand(len(lengths), generator=generator, dtype=torch.float64).to(lengths.device, non_blocking=True)
+    noise = torch.rand(len(lengths), width, generator=generator).to(lengths.device, non_blocking=True)
+    k = 1 + (share * lengths).long()
+    return rank_within_blocks(noise, lengths, width) < k.unsqueeze(1)
 
 
 def masked_count(lengths: torch.Tensor, iteration: int, iterations: int) -> torch.Tensor:
@@ -72,7 +72,9 @@ def mask_predict(
     encoded: (B, I, d) from `model.encode`; source_mask: (B, I) bool. forbidden: token ids never predicted.
     """
     encoded, source_mask = beam.repeat(encoded), beam.repeat(source_mask)
-    masked = visible = beam.visible
+    lengths = beam.lengths.cpu()  # the only values read: how many positions every iteration asks follows from them
+    counts = [int(masked_count(lengths, iteration, iterations).sum()) for iteration in range(iterations)]
+    masked = visible = inside(beam.lengths, int(lengths.max()))
     tokens = torch.full(visible.shape, model.config.pad_token_id, device=encoded.device)
     log_probability = torch.zeros(visible.shape, device=encoded.device)
     for iteration in range(iterations):
@@ -80,5 +82,10 @@ def mask_predict(
             masked = least_probable(log_probability, beam.lengths, masked_count(beam.lengths, iteration, iterations))
         shown = tokens.masked_fill(masked, model.config.mask_token_id)
         hidden = model.decode(model.embed(shown), visible, encoded, source_mask)
-        tokens[masked], log_probability[masked] = model.most_probable(hidden[masked], forbidden)
+        asked = where_true(masked, counts[iteration])
+        predicted = model.most_probable(hidden.flatten(0, 1)[asked], forbidden)
+        tokens, log_probability = (
+            kept.flatten().scatter(0, asked, new).view_as(kept)
+            for kept, new in zip((tokens, log_probability), predicted, strict=True)
+        )
     return tokens, log_probability

@@ -22,6 +22,7 @@ from transformers import MarianConfig, MarianModel, MarianPreTrainedModel
 
 from xlmd.nat.lengths import LengthHead
 from xlmd.output_layer import most_probable
+from xlmd.tensors import attention_mask
 
 
 class NATConfig(MarianConfig):
@@ -66,7 +67,7 @@ class NATForTranslation(MarianPreTrainedModel):
 
     def encode(self, source: torch.Tensor, source_mask: torch.Tensor) -> torch.Tensor:
         """The source's states (B, I, d). source: (B, I) int64, `<s> … </s>` padded; source_mask: (B, I) bool."""
-        return self.model.encoder(input_ids=source, attention_mask=source_mask).last_hidden_state
+        return self.model.encoder(input_ids=source, attention_mask=self._attention_mask(source_mask)).last_hidden_state
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """Word embeddings (…, d) of tokens (…), as encoder and decoder read them."""
@@ -104,13 +105,7 @@ class NATForTranslation(MarianPreTrainedModel):
         return most_probable(hidden, self.model.shared.weight, forbidden=forbidden)
 
     def _attention_mask(self, visible: torch.Tensor) -> torch.Tensor | None:
-        """The mask that attention takes, (B, 1, queries or 1, keys). None where all may be seen, which is faster."""
-        if bool(visible.all()):
-            return None
-        keys = visible[:, None] if visible.ndim == 3 else visible[:, None, None]
-        if self.config._attn_implementation == "sdpa":
-            return keys
-        return torch.zeros_like(keys, dtype=self.dtype).masked_fill(~keys, torch.finfo(self.dtype).min)
+        return attention_mask(visible, self.config._attn_implementation, self.dtype)
 
 
 class LearnedPositions(nn.Embedding):

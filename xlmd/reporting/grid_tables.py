@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from xlmd.errors import UserError
 from xlmd.experiment.grid import OURS
 from xlmd.experiment.points import Cell, Point
 from xlmd.experiment.tables import TableSpec
-from xlmd.reporting.paper import figure_columns, protocols
+from xlmd.reporting.paper import figure_columns
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table
 
@@ -180,19 +179,6 @@ def score_table(spec: TableSpec, results: Sequence[Result]) -> Table:
     notes = [f"{heading}: " + ", ".join(f"`{text}`" for text in texts) for heading, texts in signatures.items()]
     heading = f"{spec.label}, all scores"
     return Table(f"{spec.name}_scores", heading, columns, ("decoding", "seed"), rows, notes)
-
-
-def protocol_table(spec: TableSpec, path: str | Path, paper: Paper) -> Table:
-    """How the figures came about that the paper quotes."""
-    frame = protocols(path, [row["system"] for row in paper])
-    columns = [Column(column, column.replace("_", " ")) for column in frame.columns]
-    notes = [
-        "Figures of different protocols do not compare: what a system was distilled from, how many lengths it tries, "
-        "whether another model rescores, how checkpoints are averaged, and what tokens BLEU counts. *unsure*: not all "
-        "of a row could be checked in its authors' code or text."
-    ]
-    heading = f"{spec.label}, protocols of the quoted systems"
-    return Table(f"{spec.name}_protocols", heading, columns, ("system",), frame.to_dict("records"), notes)
 
 
 def bucket_table(spec: TableSpec, cells: Sequence[Cell], results: Results, paper: Paper) -> Table:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from xlmd.errors import UserError
 from xlmd.experiment.configuration import read_config
 from xlmd.experiment.points import Cell
 from xlmd.experiment.tables import TABLES, cells, timed
@@ -10,15 +11,9 @@ from xlmd.files import read_json
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
 from xlmd.reporting.engine_table import by_conditions, engine_table
-from xlmd.reporting.grid_tables import (
-    bucket_table,
-    grid_table,
-    latency_table,
-    metric_of,
-    protocol_table,
-    score_table,
-)
+from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, metric_of, score_table
 from xlmd.reporting.paper import read_paper
+from xlmd.reporting.protocol_tables import measured_protocols, quoted_protocols
 from xlmd.reporting.provenance import provenance
 from xlmd.reporting.results import Results
 from xlmd.reporting.tables import Table, write_csv, write_latex, write_markdown
@@ -55,13 +50,16 @@ def make(
     elif spec.form == "lengths":
         table = bucket_table(spec, shown, results, printed)
     elif spec.form == "engines":
+        if latency is None:
+            raise UserError(f"{spec.heading}: there are no timings to show (--latency)")
         table = engine_table(spec, shown, results, latency)
     else:
         table = grid_table(spec, shown, results, points, printed)
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
     tables = [table]
     if protocols and spec.protocols:
-        tables.append(protocol_table(spec, protocols, printed))
+        tables.append(quoted_protocols(spec, protocols, printed))
+    tables.append(measured_protocols(spec, scored))
     if points:
         tables.append(latency_table(spec, results, points))
     tables.append(score_table(spec, scored))

@@ -59,7 +59,16 @@ class Result:
         """The number of iterations as the paper prints it: "4", or "N" for one a token."""
         if self.latency:
             return self.latency["iterations_label"]
-        return read_json(self.folder / "test.json")["iterations_label"]
+        return self._decoded["iterations_label"]
+
+    @property
+    def effort(self) -> dict[str, float]:
+        """`System.effort` of the decoding: mean_iterations and mean_passes of an adaptive system."""
+        return {name: self._decoded[name] for name in ("mean_iterations", "mean_passes") if name in self._decoded}
+
+    @cached_property
+    def _decoded(self) -> dict[str, Any]:
+        return read_json(self.folder / "test.json")
 
     @property
     def name(self) -> str:

@@ -48,7 +48,8 @@ class ABNetForTranslation(AdaptedForTranslation):
     ) -> torch.Tensor:
         """See `AdaptedForTranslation`. The target stands between `<s>` and `</s>`, as in pre-training."""
         lengths = visible.sum(dim=1, keepdim=True)  # (B, 1)
-        first, last = self.embed(torch.tensor([self.config.bos_token_id, self.config.eos_token_id], device=self.device))
+        edges = torch.tensor([self.config.bos_token_id, self.config.eos_token_id])
+        first, last = self.embed(edges.to(self.device, non_blocking=True))
         places = torch.arange(-1, inputs.shape[1] + 1, device=self.device)
         inputs = F.pad(inputs, (0, 0, 1, 1))
         inputs = torch.where((places == -1).unsqueeze(1), first, inputs)

@@ -5,14 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.tensors import inside
+from xlmd.weights import Model
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def cut(sources: Sequence[Sequence[int]], longest: int) -> list[Sequence[int]]:
     return [source[:longest] for source in sources]
 
 
-class System(ABC):
+class System(ABC, Generic[Model]):
     """One system of the paper's tables: its settings, its model, its loss and its decoder.
 
     settings: an instance of `Settings`; tokenizer: the run's tokenizer. Methods take a `model` that `build` or `load`
@@ -60,10 +61,10 @@ class System(ABC):
     # The model
 
     @abstractmethod
-    def build(self) -> PreTrainedModel:
+    def build(self) -> Model:
         """A fresh model, from random weights or from the pre-trained model that the settings name."""
 
-    def prepare(self, model: PreTrainedModel, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
+    def prepare(self, model: Model, batches: Sequence[ParallelBatch]) -> dict[str, Any]:
         """Fit a fresh model to the training data before the first update; returns what run.json says of it.
 
         batches: some of the training pairs, drawn at random from all of them, on the model's device. The result must
@@ -71,7 +72,7 @@ class System(ABC):
         """
         return {}
 
-    def examine(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> dict[str, float]:
+    def examine(self, model: Model, sources: Sequence[Sequence[int]]) -> dict[str, float]:
         """Figures of how the model decodes, beside its BLEU, for curves.csv and run.json.
 
         sources: as for `translate`.
@@ -82,7 +83,7 @@ class System(ABC):
         """What is wrong with a trained model of which `examine` gives these figures, for the log."""
         return []
 
-    def choose(self, model: PreTrainedModel, bleu: Callable[[Any], float]) -> dict[str, Any]:
+    def choose(self, model: Model, bleu: Callable[[Any], float]) -> dict[str, Any]:
         """Options of decoding chosen on the dev set when training ends: what a decoding's name calls `dev`.
 
         bleu: the dev BLEU of a decoding (an instance of `Decoding`). Returns {option: value}.
@@ -90,10 +91,10 @@ class System(ABC):
         return {}
 
     @abstractmethod
-    def load(self, folder: str | Path) -> PreTrainedModel:
+    def load(self, folder: str | Path) -> Model:
         """A trained model from a transformers folder. Raises UserError if its shape is another."""
 
-    def describe(self, model: PreTrainedModel) -> dict[str, Any]:
+    def describe(self, model: Model) -> dict[str, Any]:
         """What run.json says of a trained model, so that tables need to ask nothing else."""
         return {
             "system": self.name,
@@ -102,12 +103,12 @@ class System(ABC):
             "size": self.size(model),
         }
 
-    def label(self, model: PreTrainedModel) -> str:
+    def label(self, model: Model) -> str:
         """Its name in a row of a table; override it where rows of one system differ."""
         return self.printed
 
     @abstractmethod
-    def size(self, model: PreTrainedModel) -> str:
+    def size(self, model: Model) -> str:
         """What was measured, as "2+2 layers": it stands below *Measured as*."""
 
     # Training
@@ -123,8 +124,8 @@ class System(ABC):
     @abstractmethod
     def loss(
         self, model: Any, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        """The training loss of a batch, a scalar, and figures to log.
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The training loss of a batch, a scalar, and figures to log: scalars too, detached, which nobody waits for.
 
         progress: the fraction of training done, in [0, 1), for schedules. generator: the only source of randomness
         besides dropout. The batch's `extra` has what the system `needs`.
@@ -161,13 +162,12 @@ class System(ABC):
         return {}
 
     def with_specials(self, source: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`<s> x </s>` of every sentence: (B, longest + 2), and its lengths (B,). Override it for other specials.
+        """`<s> x </s>` of every sentence: (B, I + 2), and its lengths (B,). Override it for other specials.
 
         source: (B, I) bare and padded, with whatever; lengths: (B,) int64 without the padding.
         """
-        tokenizer, filled = self.tokenizer, inside(lengths + 2)
-        ids = torch.nn.functional.pad(source[:, : filled.shape[1] - 2], (1, 1))
-        ids = ids.masked_fill(~filled, tokenizer.pad_token_id)
+        tokenizer, ids = self.tokenizer, torch.nn.functional.pad(source, (1, 1))
+        ids = ids.masked_fill(~inside(lengths + 2, ids.shape[1]), tokenizer.pad_token_id)
         ids[:, 0] = tokenizer.bos_token_id
         return ids.scatter(1, lengths.unsqueeze(1) + 1, tokenizer.eos_token_id), lengths + 2
 

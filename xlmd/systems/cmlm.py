@@ -17,7 +17,7 @@ from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import NATSettings
 from xlmd.nat.system import NATSystem
 from xlmd.options import option
-from xlmd.tensors import inside
+from xlmd.tensors import inside, where_true
 
 
 @dataclass
@@ -62,7 +62,7 @@ class CMLM(NATSystem):
 
     def loss(
         self, model: CMLMForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """(Σ label-smoothed cross entropy of the masked tokens + Σ that of the lengths) / number of masked tokens.
 
         The first sum is over the batch's masked tokens, the second, times `length_weight`, over its sentences; lengths
@@ -71,24 +71,25 @@ class CMLM(NATSystem):
         """
         lengths = batch.target_lengths
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
-        source_mask = inside(source_lengths)
-        masked = uniform_mask(lengths, generator)  # (B, J)
+        source_mask = inside(source_lengths, source.shape[1])
+        masked = uniform_mask(lengths, generator, batch.target.shape[1])  # (B, J)
         shown = batch.target.masked_fill(masked, self.tokenizer.mask_token_id)
         encoded = model.encode(source, source_mask)
-        hidden = model.decode(model.embed(shown), inside(lengths), encoded, source_mask)
+        hidden = model.decode(model.embed(shown), inside(lengths, shown.shape[1]), encoded, source_mask)
         length_logits = model.length_head(encoded, source_mask)
-        tokens = batch.target[masked]  # (N,): no logits for what is shown
+        asked = where_true(masked)  # (N,): no logits for what is shown
+        tokens, hidden = batch.target.flatten()[asked], hidden.flatten(0, 1)[asked]
 
-        words, nll = smoothed_cross_entropy(model.logits(hidden[masked]), tokens, self.settings.label_smoothing)
+        words, nll = smoothed_cross_entropy(model.logits(hidden), tokens, self.settings.label_smoothing)
         length_nll = model.length_head.loss(length_logits, lengths, batch.source_lengths)
         loss = words + self.settings.length_weight * length_nll * len(lengths) / len(tokens)
-        return loss, {"nll": nll.item(), "length_nll": length_nll.item()}
+        return loss, {"nll": nll.detach(), "length_nll": length_nll.detach()}
 
     def decode(
         self, model: CMLMForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: CMLMDecoding
     ) -> list[list[int]]:
         """Mask-predict with a length beam: the candidate with the highest mean log-probability wins."""
-        source_mask = inside(lengths)
+        source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
         tokens, log_probability = mask_predict(

@@ -20,7 +20,7 @@ from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import NATSettings
 from xlmd.nat.system import NATSystem
 from xlmd.options import option
-from xlmd.tensors import inside, rank_within_blocks
+from xlmd.tensors import inside, longest_of, rank_within_blocks, where_true
 
 
 @dataclass
@@ -84,17 +84,17 @@ class DisCOForTranslation(NATForTranslation):
         return hidden
 
 
-def random_subsets(lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def random_subsets(lengths: torch.Tensor, generator: torch.Generator, width: int | None = None) -> torch.Tensor:
     """Which others each token sees in training: ⌊u·J⌋ random ones, u ~ U(0, 1) per token, never itself.
 
-    lengths: (B,) int64, J of each sentence. Returns (B, J, J) bool, query by key, False at keys of padding. The draws
-    are made on the CPU, so that every device draws alike.
+    lengths: (B,) int64, J of each sentence; width: the longest. Returns (B, J, J) bool, query by key, False at keys of
+    padding. The draws are made on the CPU, so that every device draws alike.
     """
-    batch, longest = len(lengths), int(lengths.max())
-    share = torch.rand(batch, longest, generator=generator, dtype=torch.float64).to(lengths.device)
-    noise = torch.rand(batch, longest, longest, generator=generator).to(lengths.device)
+    batch, width = len(lengths), longest_of(lengths, width)
+    share = torch.rand(batch, width, generator=generator, dtype=torch.float64).to(lengths.device, non_blocking=True)
+    noise = torch.rand(batch, width, width, generator=generator).to(lengths.device, non_blocking=True)
     noise.diagonal(dim1=1, dim2=2).fill_(-1)  # last of its sentence, and no more than J − 1 are seen
-    rank = rank_within_blocks(noise.flatten(0, 1), lengths.repeat_interleave(longest), longest).view_as(noise)
+    rank = rank_within_blocks(noise.flatten(0, 1), lengths.repeat_interleave(width), width).view_as(noise)
     return rank < (share * lengths.unsqueeze(1)).long().unsqueeze(2)
 
 
@@ -180,7 +180,7 @@ class DisCO(NATSystem):
 
     def loss(
         self, model: DisCOForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """(Σ label-smoothed cross entropy of all tokens + Σ that of the lengths) / number of tokens.
 
         The second sum, times `length_weight`, is over the batch's sentences, and not smoothed. Figures: `nll`, the mean
@@ -188,20 +188,23 @@ class DisCO(NATSystem):
         """
         target, lengths = batch.target, batch.target_lengths
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
-        source_mask, visible = inside(source_lengths), inside(lengths)
+        source_mask, visible = inside(source_lengths, source.shape[1]), inside(lengths, target.shape[1])
         encoded = model.encode(source, source_mask)
-        hidden = model.attend(target, lengths, random_subsets(lengths, generator), encoded, source_mask)
-        tokens = target[visible]
-        words, nll = smoothed_cross_entropy(model.logits(hidden[visible]), tokens, self.settings.label_smoothing)
+        hidden = model.attend(
+            target, lengths, random_subsets(lengths, generator, target.shape[1]), encoded, source_mask
+        )
+        asked = where_true(visible)
+        tokens, hidden = target.flatten()[asked], hidden.flatten(0, 1)[asked]
+        words, nll = smoothed_cross_entropy(model.logits(hidden), tokens, self.settings.label_smoothing)
         length_nll = model.length_head.loss(model.length_head(encoded, source_mask), lengths, batch.source_lengths)
         loss = words + self.settings.length_weight * length_nll * len(lengths) / len(tokens)
-        return loss, {"nll": nll.item(), "length_nll": length_nll.item()}
+        return loss, {"nll": nll.detach(), "length_nll": length_nll.detach()}
 
     def decode(
         self, model: DisCOForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: DisCODecoding
     ) -> list[list[int]]:
         """Parallel easy-first with a length beam: the candidate with the highest mean log-probability wins."""
-        source_mask = inside(lengths)
+        source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
         tokens, log_probability, iterations = easy_first(

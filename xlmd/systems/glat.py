@@ -20,7 +20,7 @@ from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import NATSettings
 from xlmd.nat.system import NATSystem
 from xlmd.options import option
-from xlmd.tensors import inside
+from xlmd.tensors import inside, where_true
 
 
 @dataclass
@@ -52,14 +52,15 @@ class GLATForTranslation(NATForTranslation):
         self.copy = AttentionCopy(config.d_model)
         self.post_init()
 
-    def copied(self, source: torch.Tensor, lengths: torch.Tensor, target_lengths: torch.Tensor) -> torch.Tensor:
+    def copied(
+        self, source: torch.Tensor, lengths: torch.Tensor, target_lengths: torch.Tensor, width: int
+    ) -> torch.Tensor:
         """What the decoder reads where no token is shown, (B, J, d).
 
-        source: (B, I) int64 with specials; lengths, target_lengths: (B,) int64.
+        source: (B, I) int64 with specials; lengths, target_lengths: (B,) int64; width: J, the longest target.
         """
         source_positions = self.model.encoder.embed_positions(source.shape)
-        target_positions = self.positions(int(target_lengths.max()))
-        return self.copy(self.embed(source), lengths, target_lengths, source_positions, target_positions)
+        return self.copy(self.embed(source), lengths, target_lengths, source_positions, self.positions(width))
 
 
 class GLAT(NATSystem):
@@ -77,7 +78,7 @@ class GLAT(NATSystem):
 
     def loss(
         self, model: GLATForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The mean label-smoothed cross entropy of the tokens not shown + a weighted mean of the lengths'.
 
         That weight is `length_weight` times the share of tokens not shown. Figures: `nll`, the first mean without
@@ -86,9 +87,9 @@ class GLAT(NATSystem):
         """
         settings, target, lengths = self.settings, batch.target, batch.target_lengths
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
-        source_mask, visible = inside(source_lengths), inside(lengths)
+        source_mask, visible = inside(source_lengths, source.shape[1]), inside(lengths, target.shape[1])
         encoded = model.encode(source, source_mask)
-        copied = model.copied(source, source_lengths, lengths)
+        copied = model.copied(source, source_lengths, lengths, target.shape[1])
 
         with torch.no_grad(), same_dropout(encoded.device):
             predicted, _ = model.most_probable(model.decode(copied, visible, encoded, source_mask))
@@ -99,25 +100,28 @@ class GLAT(NATSystem):
         inputs = torch.where(shown.unsqueeze(2), model.embed(target), copied)
         hidden = model.decode(inputs, visible, encoded, source_mask)
         left = visible & ~shown
-        words, nll = smoothed_cross_entropy(model.logits(hidden[left]), target[left], settings.label_smoothing)
+        asked = where_true(left)
+        tokens, hidden = target.flatten()[asked], hidden.flatten(0, 1)[asked]
+        words, nll = smoothed_cross_entropy(model.logits(hidden), tokens, settings.label_smoothing)
         length_nll = model.length_head.loss(model.length_head(encoded, source_mask), lengths, batch.source_lengths)
-        tokens = visible.sum()
-        loss = words + settings.length_weight * (left.sum() / tokens) * length_nll
+        count = visible.sum()
+        loss = words + settings.length_weight * (left.sum() / count) * length_nll
         return loss, {
-            "nll": nll.item(),
-            "length_nll": length_nll.item(),
-            "accuracy": 1 - (wrong.sum() / tokens).item(),
-            "shown": (shown.sum() / tokens).item(),
+            "nll": nll.detach(),
+            "length_nll": length_nll.detach(),
+            "accuracy": 1 - (wrong.sum() / count).double(),
+            "shown": shown.sum() / count,
         }
 
     def decode(
         self, model: GLATForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: LengthBeamDecoding
     ) -> list[list[int]]:
         """One pass for each length that is tried: the candidate with the highest mean log-probability wins."""
-        source_mask = inside(lengths)
+        source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         beam = model.length_head.beam(model.length_head(encoded, source_mask), lengths - 2, decoding)
-        copied = model.copied(beam.repeat(source), beam.repeat(lengths), beam.lengths)
-        hidden = model.decode(copied, beam.visible, beam.repeat(encoded), beam.repeat(source_mask))
+        visible = beam.visible
+        copied = model.copied(beam.repeat(source), beam.repeat(lengths), beam.lengths, visible.shape[1])
+        hidden = model.decode(copied, visible, beam.repeat(encoded), beam.repeat(source_mask))
         tokens, log_probability = model.most_probable(hidden, self.never_targets)
-        return beam.best(tokens, log_probability.masked_fill(~beam.visible, 0))
+        return beam.best(tokens, log_probability.masked_fill(~visible, 0))

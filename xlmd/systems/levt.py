@@ -20,7 +20,7 @@ from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import BidirectionalSettings
 from xlmd.nat.system import NATSystem
 from xlmd.options import check, option
-from xlmd.tensors import inside, rank_within_blocks
+from xlmd.tensors import inside, longest_of, rank_within_blocks, where_true
 
 
 @dataclass
@@ -86,14 +86,15 @@ class LevTForTranslation(NATForTranslation):
         return self.insertion(torch.cat([hidden[:, :-1], hidden[:, 1:]], dim=2))
 
 
-def random_kept(lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def random_kept(lengths: torch.Tensor, generator: torch.Generator, width: int | None = None) -> torch.Tensor:
     """Which tokens of each target the roll-in keeps: ⌊u·(J + 1)⌋ random ones, u ~ U(0, 1): none to all, evenly.
 
-    lengths: (B,) int64, J of each sentence. Returns (B, J) bool, False at padding. The draws are made on the CPU, so
-    that every device draws alike.
+    lengths: (B,) int64, J of each sentence; width: the longest. Returns (B, J) bool, False at padding. The draws are
+    made on the CPU, so that every device draws alike.
     """
-    share = torch.rand(len(lengths), generator=generator, dtype=torch.float64).to(lengths.device)
-    noise = torch.rand(len(lengths), int(lengths.max()), generator=generator).to(lengths.device)
+    width = longest_of(lengths, width)
+    share = torch.rand(len(lengths), generator=generator, dtype=torch.float64).to(lengths.device, non_blocking=True)
+    noise = torch.rand(len(lengths), width, generator=generator).to(lengths.device, non_blocking=True)
     return rank_within_blocks(noise, lengths, noise.shape[1]) < (share * (lengths + 1)).long().unsqueeze(1)
 
 
@@ -133,7 +134,7 @@ class LevT(NATSystem):
 
     def loss(
         self, model: LevTForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The sum of three means: cross entropy of numbers of placeholders, of tokens, and of deletions.
 
         Of each target some tokens are deleted; the model inserts placeholders, of which it predicts the tokens; and of
@@ -143,58 +144,64 @@ class LevT(NATSystem):
         tokenizer, settings = self.tokenizer, self.settings
         mask, pad = tokenizer.mask_token_id, tokenizer.pad_token_id
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)
-        source_mask = inside(source_lengths)
+        source_mask = inside(source_lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         target, lengths = self.with_specials(batch.target, batch.target_lengths)
         edges = torch.zeros_like(target, dtype=torch.bool)
         edges[:, 0] = True
         edges.scatter_(1, lengths.unsqueeze(1) - 1, True)
 
-        chosen = F.pad(random_kept(batch.target_lengths, generator), (1, 1)) | edges
+        chosen = F.pad(random_kept(batch.target_lengths, generator, batch.target.shape[1]), (1, 1)) | edges
         short, short_lengths = without(target, chosen, pad)
         _, found = align(short, short_lengths, target, lengths)
         before = insertions(found, lengths)[:, 1:].clamp(max=settings.placeholders)  # nothing goes before `<s>`
-        gaps = inside(short_lengths)[:, 1:]
+        gaps = inside(short_lengths, short.shape[1])[:, 1:]
         hidden = model.states(short, short_lengths, encoded, source_mask)
+        asked = where_true(gaps)
         counts, insertion_nll = smoothed_cross_entropy(
-            model.insertion_logits(hidden)[gaps], before[gaps], settings.insertion_smoothing
+            model.insertion_logits(hidden).flatten(0, 1)[asked], before.flatten()[asked], settings.insertion_smoothing
         )
 
-        missing = inside(lengths) & ~found
+        missing = inside(lengths, target.shape[1]) & ~found
         shown = target.masked_fill(missing, mask)
         hidden = model.states(shown, lengths, encoded, source_mask)
-        logits = model.logits(hidden[missing])
+        asked = where_true(missing)
+        logits = model.logits(hidden.flatten(0, 1)[asked])
         words = nll = logits.sum() * 0  # a batch in which all is kept leaves no token to predict
-        if missing.any():
-            words, nll = smoothed_cross_entropy(logits, target[missing], settings.label_smoothing)
+        if len(asked):
+            words, nll = smoothed_cross_entropy(logits, target.flatten()[asked], settings.label_smoothing)
 
-        never = torch.tensor(self.never_targets, device=target.device)
         with torch.no_grad():
-            written = target.clone()
-            written[missing] = logits.index_fill(1, never, float("-inf")).argmax(dim=1)
+            scores = logits.clone()
+            for token in self.never_targets:  # not a list as the index, which would be copied to the device
+                scores[:, token] = -torch.inf
+            written = target.flatten().scatter(0, asked, scores.argmax(dim=1)).view_as(target)
             kept, _ = align(written, lengths, target, lengths)
-        inner = inside(lengths) & ~edges
+        inner = inside(lengths, target.shape[1]) & ~edges
         hidden = model.states(written, lengths, encoded, source_mask)
-        deletions = F.cross_entropy(model.deletion_logits(hidden[inner]).float(), (~kept)[inner].long())
+        asked = where_true(inner)
+        wrong = (~kept).flatten()[asked].long()
+        deletions = F.cross_entropy(model.deletion_logits(hidden.flatten(0, 1)[asked]).float(), wrong)
         return counts + words + deletions, {
-            "insertion_nll": insertion_nll.item(),
-            "nll": nll.item(),
-            "deletion_nll": deletions.item(),
+            "insertion_nll": insertion_nll.detach(),
+            "nll": nll.detach(),
+            "deletion_nll": deletions.detach(),
         }
 
     def decode(
         self, model: LevTForTranslation, source: torch.Tensor, lengths: torch.Tensor, decoding: LevTDecoding
     ) -> list[list[int]]:
         """From `<s> </s>`: delete, insert placeholders, write tokens, until nothing changes."""
-        source_mask = inside(lengths)
+        source_mask = inside(lengths, source.shape[1])
         encoded = model.encode(source, source_mask)
         limits = ((lengths - 2) * decoding.max_length_ratio).long().clamp(min=10)
         limits = limits.clamp(max=self.settings.max_positions - 2) + 2
         translations: list[list[int]] = [[]] * len(source)
         passes = torch.zeros_like(lengths)
         going = torch.arange(len(source), device=source.device)  # the sentences that are not done, by number
-        edges = torch.tensor([self.tokenizer.bos_token_id, self.tokenizer.eos_token_id], device=source.device)
-        tokens, token_lengths = edges.repeat(len(source), 1), torch.full_like(lengths, 2)
+        edges = torch.tensor([self.tokenizer.bos_token_id, self.tokenizer.eos_token_id])
+        tokens = edges.to(source.device, non_blocking=True).repeat(len(source), 1)
+        token_lengths = torch.full_like(lengths, 2)
         for iteration in range(1, decoding.iterations + 1):
             seen = encoded[going], source_mask[going]
             changed, changed_lengths, made = self._edit(model, tokens, token_lengths, *seen, limits[going], decoding)
@@ -232,11 +239,11 @@ class LevT(NATSystem):
             deleted = model.deletion_logits(model.states(tokens, lengths, encoded, source_mask)).argmax(dim=2) == 1
             places = torch.arange(tokens.shape[1], device=tokens.device)
             inner = (places > 0) & (places < lengths.unsqueeze(1) - 1)
-            tokens, lengths = without(tokens, inside(lengths) & ~(deleted & inner), pad)
+            tokens, lengths = without(tokens, inside(lengths, tokens.shape[1]) & ~(deleted & inner), pad)
 
         scores = model.insertion_logits(model.states(tokens, lengths, encoded, source_mask)).float()
         scores[:, :, 0] -= decoding.empty_penalty
-        before = F.pad(scores.argmax(dim=2), (1, 0)).masked_fill(~inside(lengths), 0)
+        before = F.pad(scores.argmax(dim=2), (1, 0)).masked_fill(~inside(lengths, tokens.shape[1]), 0)
         room = (limits - lengths).clamp(min=0).unsqueeze(1)
         before = before.cumsum(dim=1).minimum(room).diff(dim=1, prepend=torch.zeros_like(room))
         tokens, lengths = with_placeholders(tokens, lengths, before, mask, pad)

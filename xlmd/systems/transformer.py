@@ -7,17 +7,20 @@ shared by source, target and output. The source is read as `x </s>`; the decoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch.nn import functional as F
-from transformers import GenerationConfig, LogitsProcessor, MarianConfig, MarianMTModel
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MarianConfig, MarianMTModel
 
 from xlmd.data.batching import ParallelBatch
 from xlmd.nat.settings import EncoderDecoderSettings, load_matching
 from xlmd.options import check, option
 from xlmd.systems.base import System
-from xlmd.tensors import inside
+from xlmd.tensors import attention_mask, inside, where_true
+
+if TYPE_CHECKING:
+    from transformers._typing import GenerativePreTrainedModel
 
 # Finite, so that averaged checkpoints stay finite too; far enough that the softmax of such a token is exactly zero.
 _NEVER = -1e4
@@ -55,7 +58,7 @@ class TransformerDecoding:
         return min(-(-limit // 16) * 16, max_positions - 1)
 
 
-class Transformer(System):
+class Transformer(System[MarianMTModel]):
     """The autoregressive Transformer."""
 
     name: ClassVar[str] = "transformer"
@@ -97,7 +100,7 @@ class Transformer(System):
 
     def loss(
         self, model: MarianMTModel, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Label-smoothed cross entropy, the mean over the batch's target tokens, `</s>` included.
 
         The smoothing spreads over all tokens that can be targets. Figures: `nll`, the same mean without smoothing.
@@ -106,11 +109,16 @@ class Transformer(System):
         source, source_lengths = self.with_specials(batch.source, batch.source_lengths)  # (B, I+1)
         target, target_mask = _append(batch.target, batch.target_lengths, end, pad)  # (B, J+1)
         start = F.pad(target[:, :-1], (1, 0), value=pad)
+        seen = inside(source_lengths, source.shape[1])
         # Targets are padded on the right, where the causal mask already hides them: no mask of their own.
         hidden = model.model(
-            input_ids=source, attention_mask=inside(source_lengths), decoder_input_ids=start, use_cache=False
+            input_ids=source,
+            attention_mask=attention_mask(seen, model.config._attn_implementation, model.dtype),
+            decoder_input_ids=start,
+            use_cache=False,
         ).last_hidden_state
-        hidden, target = hidden[target_mask], target[target_mask]  # (N, d), (N,): no logits for padding
+        asked = where_true(target_mask)
+        hidden, target = hidden.flatten(0, 1)[asked], target.flatten()[asked]  # (N, d), (N,): no logits for padding
 
         weight, bias = model.lm_head.weight, model.final_logits_bias[0]
         nll = F.cross_entropy(F.linear(hidden, weight, bias).float(), target)
@@ -118,10 +126,10 @@ class Transformer(System):
         if self.settings.label_smoothing:
             # Logits are linear in the embeddings, so the mean logit needs no table: it is that of the mean embedding.
             # Summing all rows and taking the excluded ones off again leaves their gradient at exactly zero.
-            never = self._never_targets()
+            never = torch.tensor(self._never_targets()).to(weight.device, non_blocking=True)
             mean = (weight.sum(0) - weight[never].sum(0)) / (len(weight) - len(never))
             loss = nll + self.settings.label_smoothing * (hidden * (F.embedding(target, weight) - mean)).sum(1).mean()
-        return loss, {"nll": nll.item()}
+        return loss, {"nll": nll.detach()}
 
     def iterations_label(self, decoding: TransformerDecoding) -> str:
         return "N"
@@ -140,12 +148,13 @@ class Transformer(System):
         """Beam search of transformers with a key-value cache; greedy search where the beam is 1."""
         positions, end = model.config.max_position_embeddings, self.tokenizer.eos_token_id
         limits = [decoding.length_limit(length - 1, positions) for length in lengths.tolist()]
-        generated = model.generate(
+        generated = cast("GenerativePreTrainedModel", model).generate(
             source,
-            attention_mask=inside(lengths).long(),
+            attention_mask=inside(lengths, source.shape[1]).long(),
             generation_config=self._generation(decoding, max_new_tokens=min(max(limits) + 1, positions)),
-            logits_processor=[_LengthLimit(limits, decoding.beam, end, model.device)],
+            logits_processor=LogitsProcessorList([_LengthLimit(limits, decoding.beam, end, model.device)]),
         )
+        assert isinstance(generated, torch.Tensor)
         return [_bare(row, end) for row in generated[:, 1:].tolist()]
 
     def _never_targets(self) -> list[int]:

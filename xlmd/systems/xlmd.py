@@ -10,14 +10,14 @@ import torch
 from xlmd.data.batching import ParallelBatch
 from xlmd.errors import UserError
 from xlmd.method import blank
-from xlmd.method.algorithm1 import algorithm1, ctc_objective
+from xlmd.method.algorithm1 import Objective, algorithm1, ctc_objective
 from xlmd.method.decoding import Engine, XLMDDecoding, collapse, iterative_refinement
 from xlmd.method.decorator import upsampled_lengths
 from xlmd.method.depth import paper_depth
-from xlmd.method.model import XLMDForTranslation, decorate, read_base
+from xlmd.method.model import XLMDForTranslation, decorate
 from xlmd.options import check, option
 from xlmd.systems.base import System
-from xlmd.weights import load_pretrained
+from xlmd.weights import load_pretrained, read_base
 
 # Below this share of blanks among decoded positions, or as far above the rest, a trained model is not a usual one.
 _FEW_BLANKS = 0.02
@@ -70,7 +70,7 @@ class XLMDSettings:
             raise UserError(f"blank_probability = {self.blank_probability}: must lie between 0 and 1")
 
 
-class XLMD(System):
+class XLMD(System[XLMDForTranslation]):
     name: ClassVar[str] = "xlmd"
     printed: ClassVar[str] = "XLM-D"
     pretrained: ClassVar[dict[str, str]] = {"mlm": "mlm"}
@@ -147,16 +147,17 @@ class XLMD(System):
         }
 
     def loss(
-        self, model: torch.nn.Module, batch: ParallelBatch, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+        self, model: XLMDForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         settings = self.settings
         source, lengths = self.with_specials(batch.source, batch.source_lengths)
         pair = (source, lengths, batch.target, batch.target_lengths)
-        common = {"reduction": settings.reduction, "zero_infinity": settings.zero_infinity}
-        figures = {"sigma": float(model.latent_transform.sigma.detach())}
+        objective: Objective = {"reduction": settings.reduction, "zero_infinity": settings.zero_infinity}
+        figures = {"sigma": model.latent_transform.sigma.detach().clone()}  # the update changes the parameter itself
         if not settings.add_and_scale or progress < settings.all_mask_fraction:
-            loss = ctc_objective(model, *pair, **common)
+            loss = ctc_objective(model, *pair, **objective)
         else:
+            objective |= {"constraint": settings.constraint, "score_observed": settings.score_observed}
             loss, alignment = algorithm1(
                 model,
                 *pair,
@@ -165,9 +166,7 @@ class XLMD(System):
                 count_per=settings.mask_count_per,
                 embed_blank=settings.embed_observed_blank,
                 alignment_dropout=settings.alignment_dropout,
-                constraint=settings.constraint,
-                score_observed=settings.score_observed,
-                **common,
+                **objective,
             )
             shares = blank.alignment_shares(alignment, upsampled_lengths(lengths, settings.s), self.blank)
             figures |= {f"viterbi_{kind}": share for kind, share in shares.items()}
@@ -177,7 +176,7 @@ class XLMD(System):
         """The shares of blanks and of repeats in the alignments that the default decoding ends with."""
         alignment, lengths = self._align(model, *self.batch(model, sources), self.validation_decoding())
         shares = blank.alignment_shares(alignment, lengths, self.blank)
-        return {f"decoded_{kind}": share for kind, share in shares.items()}
+        return {f"decoded_{kind}": float(share) for kind, share in shares.items()}
 
     def warnings(self, figures: dict[str, float]) -> list[str]:
         share = figures["decoded_blank"]

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
@@ -21,11 +22,11 @@ from xlmd.train.checkpoints import Checkpoints, average_weights, fingerprint, lo
 from xlmd.train.curves import Curves
 from xlmd.train.processes import wait_for_all
 from xlmd.train.settings import TrainerSettings
-from xlmd.train.update import Gradient, Loss, Stream, Updates, make_optimiser
+from xlmd.train.update import Gradient, Loss, Stream, Updates, make_optimiser, numbers
 
 logger = logging.getLogger(__name__)
 
-Validate = Callable[[PreTrainedModel], dict[str, float]]
+Validate = Callable[[Any], dict[str, float]]  # of the model that is trained
 
 
 def fit(
@@ -44,7 +45,7 @@ def fit(
 ) -> None:
     """Train `model` in place, average its best checkpoints and save it to folder/model in transformers' format.
 
-    loss(model, batch, progress, generator) → (scalar, figures to log). validate(model) → figures, of which `best_by`
+    loss(model, batch, progress, generator) → (scalar, scalars to log). validate(model) → figures, of which `best_by`
     ranks checkpoints, higher is better. folder: where curves.csv, model/ and, until the end, checkpoints/ go. identity:
     what else besides the settings makes this run itself (its data's hashes): a checkpoint of another identity is not
     continued. Of several processes the first one writes, and it alone has the averaged weights. finish: called by it
@@ -93,7 +94,8 @@ class _State:
     """What of a training in progress are plain numbers.
 
     best: (value, step) of the best validations, best first; running, counted: sum and number of the losses since the
-    last row of the curves; skipped: updates left out; figures: of the last update that was made.
+    last row of the curves; skipped: updates left out; figures: of the last update that was made, some of them on the
+    device still until `plain`.
     """
 
     step: int = 0
@@ -101,7 +103,13 @@ class _State:
     running: float = 0.0
     counted: int = 0
     skipped: int = 0
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> Self:
+        """Itself, with all figures as plain numbers."""
+        waiting = {name: value for name, value in self.figures.items() if isinstance(value, torch.Tensor)}
+        self.figures |= zip(waiting, numbers(list(waiting.values())), strict=True)
+        return self
 
 
 class _Training:
@@ -133,7 +141,7 @@ class _Training:
 
     def checkpoint(self) -> dict[str, Any]:
         """All but the weights."""
-        return asdict(self.state) | {
+        return asdict(self.state.plain()) | {
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "stream": self.stream.state_dict(),
@@ -190,7 +198,7 @@ class _Keeper:
         return shown
 
     def _log(self) -> dict[str, str]:
-        state = self._training.state
+        state = self._training.state.plain()
         loss = state.running / state.counted
         self._curves.add(state.step, state.figures | {"loss": loss, "lr": self._training.schedule.get_last_lr()[0]})
         state.running, state.counted = 0.0, 0
@@ -217,7 +225,7 @@ class _Keeper:
 
     def result(self) -> dict[str, Any]:
         """What a record says of the training."""
-        state = self._training.state
+        state = self._training.state.plain()
         return {
             "steps": state.step,
             "final_loss": state.figures.get("loss"),

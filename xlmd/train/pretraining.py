@@ -4,6 +4,7 @@ The objective is XLM's: monolingual masked language modelling and translation la
 side by side). The second is a departure from XLM-R, which had two terabytes of text; see docs/embedded-scale.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from xlmd.data.masked_lm import MaskedLanguageModelStream
 from xlmd.data.tokenizer import load_tokenizer
 from xlmd.errors import UserError
 from xlmd.options import check, option
+from xlmd.tensors import attention_mask, where_true
 from xlmd.train.recipe import train_task
 from xlmd.train.settings import TrainerSettings
 
@@ -48,17 +50,18 @@ class MaskedLMSettings:
 
 
 def masked_lm_loss(
-    model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator | None
-) -> tuple[torch.Tensor, dict[str, float]]:
+    model: XLMRobertaForMaskedLM, batch: Any, progress: float, generator: torch.Generator | None
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Eq. 1: cross entropy at the masked positions, whose logits alone are computed."""
+    mask = attention_mask(batch["attention_mask"], model.config._attn_implementation, model.dtype)
     hidden = model.roberta(
-        batch["input_ids"], attention_mask=batch["attention_mask"], position_ids=batch["position_ids"]
+        batch["input_ids"], attention_mask=mask, position_ids=batch["position_ids"]
     ).last_hidden_state
-    masked = batch["labels"] >= 0
-    logits = model.lm_head(hidden[masked])  # (masked, V)
-    labels = batch["labels"][masked]
+    asked = where_true(batch["labels"] >= 0)
+    logits = model.lm_head(hidden.flatten(0, 1)[asked])  # (masked, V)
+    labels = batch["labels"].flatten()[asked]
     accuracy = (logits.argmax(-1) == labels).float().mean()
-    return torch.nn.functional.cross_entropy(logits.float(), labels), {"accuracy": float(accuracy)}
+    return torch.nn.functional.cross_entropy(logits.float(), labels), {"accuracy": accuracy}
 
 
 def pretrain(
@@ -93,8 +96,8 @@ class _Pretraining:
             raise UserError(
                 f"{self.lines} lines of pre-training text are too few to keep {settings.held_out} for validation"
             )
-        self.recorded = {"settings": asdict(settings), "tokenizer": tokenizer}
-        self.inputs = [
+        self.recorded: Mapping[str, Any] = {"settings": asdict(settings), "tokenizer": tokenizer}
+        self.inputs: list[str | Path] = [
             *(path for prefix in texts.values() for path in encoded_paths(prefix)),
             *([tokenizer] if Path(tokenizer).is_dir() else []),
         ]
@@ -153,7 +156,7 @@ class _Pretraining:
         results = [masked_lm_loss(model, next(batches).to(model.device), 0.0, None) for _ in range(_VALIDATION_BATCHES)]
         return {
             "dev_loss": sum(float(loss) for loss, _ in results) / len(results),
-            "dev_accuracy": sum(figures["accuracy"] for _, figures in results) / len(results),
+            "dev_accuracy": sum(float(figures["accuracy"]) for _, figures in results) / len(results),
         }
 
     def facts(self, model: XLMRobertaForMaskedLM, stream: MaskedLanguageModelStream) -> dict[str, Any]:

@@ -31,10 +31,12 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     holders = torch.tensor([float(parameter.grad is not None) for parameter in trained], device=trained[0].device)
     sum_over_processes([holders])
     held = [parameter for parameter, count in zip(trained, holders.tolist(), strict=True) if count]
+    gradients = []
     for parameter in held:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    sum_over_processes([parameter.grad for parameter in held])
+        gradients.append(parameter.grad)
+    sum_over_processes(gradients)
 
 
 def of_all_processes(values: Sequence[Any]) -> list[Any]:

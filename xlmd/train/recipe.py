@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from transformers import PreTrainedModel
 
 from xlmd.devices import gpu_name
 from xlmd.record import finish, start_record
@@ -14,9 +13,10 @@ from xlmd.train.accelerator import make_accelerator
 from xlmd.train.loop import fit
 from xlmd.train.settings import TrainerSettings
 from xlmd.train.update import Stream
+from xlmd.weights import Model
 
 
-class Task(Protocol):
+class Task(Protocol[Model]):
     """What is trained, on what.
 
     settings: a dataclass, what decides the result besides the trainer's settings and the inputs. inputs: the files and
@@ -30,25 +30,25 @@ class Task(Protocol):
     best_by: str
     description: str
 
-    def build(self) -> PreTrainedModel:
+    def build(self) -> Model:
         """A fresh model; seeded, so that it is the same each time."""
 
     def stream(self, rank: int) -> Stream:
         """The training batches of one of the trainer's processes."""
 
     def loss(
-        self, model: torch.nn.Module, batch: Any, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+        self, model: Model, batch: Any, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `fit`."""
 
-    def validate(self, model: PreTrainedModel) -> dict[str, float]:
+    def validate(self, model: Model) -> dict[str, float]:
         """Figures of a model on held-out text."""
 
-    def facts(self, model: PreTrainedModel, stream: Any) -> dict[str, Any]:
+    def facts(self, model: Model, stream: Any) -> dict[str, Any]:
         """What run.json says of the trained model and its data."""
 
 
-def train_task(task: Task, trainer: TrainerSettings, out: Path, code: str) -> None:
+def train_task(task: Task[Model], trainer: TrainerSettings, out: Path, code: str) -> None:
     """Train and write the run folder: model/, curves.csv, run.json.
 
     run.json holds what a reader needs to repeat or audit the run: settings, data hashes, versions, times, and the

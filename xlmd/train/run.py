@@ -1,6 +1,7 @@
 """One trained point of the grid: a system trained on one data set, from files to files."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,13 @@ def usable_pairs(system: System, source: EncodedText, target: EncodedText) -> tu
     """
     if len(source) != len(target):
         raise UserError(f"{source.prefix} has {len(source)} sentences but {target.prefix} has {len(target)}")
-    lengths = [torch.as_tensor(np.asarray(side.lengths, dtype=np.int64)) for side in (source, target)]
-    reasons = {"empty side": (lengths[0] == 0) | (lengths[1] == 0)}
-    reasons |= system.usable(*lengths, torch.as_tensor(target.adjacent_repeats().astype(np.int64)))
+    source_lengths, target_lengths = (
+        torch.as_tensor(np.asarray(side.lengths, dtype=np.int64)) for side in (source, target)
+    )
+    reasons = {"empty side": (source_lengths == 0) | (target_lengths == 0)}
+    reasons |= system.usable(
+        source_lengths, target_lengths, torch.as_tensor(target.adjacent_repeats().astype(np.int64))
+    )
     kept = torch.ones(len(source), dtype=torch.bool)
     dropped = {}
     for reason, mask in reasons.items():
@@ -104,7 +109,7 @@ class _Translation:
         self.pairs = ParallelText(self.source, self.target, keep=self.kept)
         self.examined = [self.dev[index].tolist() for index in range(min(_EXAMINED, len(self.references)))]
         self.prepared: dict[str, Any] = {}
-        self.recorded = {"system": name, "settings": asdict(settings), "files": asdict(files)}
+        self.recorded: Mapping[str, Any] = {"system": name, "settings": asdict(settings), "files": asdict(files)}
         self.inputs = self._inputs()
         out = Path(files.out)
         self.description = f"{name} {out.parent.name}/{out.name}"

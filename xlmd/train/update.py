@@ -1,7 +1,7 @@
 """One update: some batches' gradients, over all processes, and a step of the optimiser."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from xlmd.train.settings import TrainerSettings
 
 _SHOWN = 50  # lines named in a message
 
-Loss = Callable[[torch.nn.Module, Any, float, torch.Generator], tuple[torch.Tensor, dict[str, float]]]
+Loss = Callable[[Any, Any, float, torch.Generator], tuple[torch.Tensor, dict[str, torch.Tensor]]]
 
 
 class Stream(Protocol):
@@ -49,13 +49,13 @@ def make_optimiser(model: torch.nn.Module, settings: TrainerSettings) -> tuple[t
 class Gradient:
     """What the batches of one update gave.
 
-    loss: their mean; norm: of the gradient before clipping; figures: what the loss logged of this process's last batch;
-    drawn: this process's batches, each with its own loss.
+    loss: their mean; norm: of the gradient before clipping; figures: what the loss logged of this process's last batch,
+    scalars where it was computed; drawn: this process's batches, each with its own loss.
     """
 
     loss: float
     norm: float
-    figures: dict[str, float]
+    figures: dict[str, torch.Tensor]
     drawn: list[tuple[torch.Tensor, Any]]
 
     @property
@@ -69,6 +69,11 @@ class Gradient:
         culprits = [line for finite, line in everyones if not finite] or [line for _, line in everyones]
         shown = ", ".join(map(str, sorted(culprits)[:_SHOWN]))
         return shown + (f" and {len(culprits) - _SHOWN} more" if len(culprits) > _SHOWN else "")
+
+
+def numbers(scalars: Sequence[torch.Tensor]) -> list[float]:
+    """The values of tensors of no dimension, exactly; what is on a GPU comes over in one transfer."""
+    return torch.stack([scalar.detach().double() for scalar in scalars]).tolist() if scalars else []
 
 
 class Updates:
@@ -95,6 +100,8 @@ class Updates:
         """That of the update after `step` others."""
         settings, device, progress = self._settings, self._accelerator.device, step / self._settings.steps
         share = settings.accumulation * settings.processes
+        drawn: list[tuple[torch.Tensor, Any]]
+        figures: dict[str, torch.Tensor]
         total, drawn, figures = torch.zeros((), device=device), [], {}
         for part in range(settings.accumulation):
             self._stream.set_progress(progress)
@@ -107,8 +114,10 @@ class Updates:
             drawn.append((value.detach(), batch))
         sum_gradients(self._model.parameters())
         sum_over_processes([total])
-        norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip))
-        return Gradient(float(total), norm, figures, drawn)
+        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip)
+        # Whether the update is made depends on both: a GPU is waited for here, once per update.
+        loss, norm_of_all = numbers([total, norm])
+        return Gradient(loss, norm_of_all, figures, drawn)
 
     def _seed(self, step: int, batch: int) -> None:
         """Seed the masks (the generator) and the dropout (torch's own generators) of an update's batch."""

@@ -68,11 +68,11 @@ class Translator:
     def translate(self, sources: Sequence[Sequence[int]]) -> list[list[int]]:
         """Translate bare subword ids to bare subword ids, in the order given; cuts sources too long, with a warning."""
         sources = cut(sources, self.max_positions - 1)
-        groups = defaultdict(list)
+        groups: defaultdict[int, list[int]] = defaultdict(list)
         for index, source in enumerate(sources):
             groups[self.decoding.length_limit(len(source), self.max_positions)].append(index)
 
-        pending = {}
+        pending: dict[int, ctranslate2.AsyncTranslationResult] = {}
         for limit, indices in groups.items():
             results = self.engine.translate_batch(
                 [[*map(str, sources[index]), self.end] for index in indices],

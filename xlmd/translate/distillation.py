@@ -49,37 +49,38 @@ def distill(
     continues where it stopped, unless the teacher, the sources, the search or `code`, its version, have changed.
     Raises UserError if the teacher or the sources cannot be read, or no pair is left.
     """
-    source, out = EncodedText(source), Path(out)
+    text, out = EncodedText(source), Path(out)
     # A translation that runs on until it is stopped is then longer than the filters let pass.
     decoding = TransformerDecoding(beam, length_penalty, max_length_ratio=max_ratio)
     positions = read_json(Path(model_folder) / "config.json")["max_position_embeddings"]
     max_length = min(max_length, positions - 2)
     plan = asdict(decoding) | {
         "shard_sentences": shard_sentences,
-        "sources": _digest(source.ids, source.offsets),
+        "sources": _digest(text.ids, text.offsets),
         "teacher": file_sha256(Path(model_folder) / "model.safetensors"),
         "code": code,
     }
-    shards = _decode(model_folder, source, out / ".shards", decoding, plan, threads, device)
+    shards = _decode(model_folder, text, out / ".shards", decoding, plan, threads, device)
 
     lengths = np.concatenate([np.diff(_read_shard(path)["offsets"]) for path in shards] or [np.zeros(0, np.int64)])
-    left_out = _left_out(source.lengths, lengths, min_length, max_length, max_ratio)
+    left_out = _left_out(text.lengths, lengths, min_length, max_length, max_ratio)
     keep = ~np.logical_or.reduce(list(left_out.values()))
     if not keep.any():
-        raise UserError(f"{model_folder}: the teacher's translations of {source.prefix} leave no pair to train on")
+        raise UserError(f"{model_folder}: the teacher's translations of {text.prefix} leave no pair to train on")
 
     with encoded_writer(out / "train.source") as sources, encoded_writer(out / "train.target") as targets:
-        for first, path in zip(range(0, len(source), shard_sentences), shards, strict=True):
-            shard, last = _read_shard(path), min(first + shard_sentences, len(source))
-            sources.add(*_kept(*source.part(first, last), keep[first:last]))
+        for first, path in zip(range(0, len(text), shard_sentences), shards, strict=True):
+            shard, last = _read_shard(path), min(first + shard_sentences, len(text))
+            ids, offsets = text.part(first, last)
+            sources.add(*_kept(ids, offsets, keep[first:last]))
             targets.add(*_kept(shard["ids"], shard["offsets"], keep[first:last]))
     report = {
         "teacher": str(model_folder),
         "teacher_sha256": plan["teacher"],
-        "read": len(source),
+        "read": len(text),
         "kept": int(keep.sum()),
         "left_out": _first_reason_counts(left_out),
-        "source_subwords": int(source.lengths[keep].sum()),
+        "source_subwords": int(text.lengths[keep].sum()),
         "target_subwords": int(lengths[keep].sum()),
         "settings": asdict(decoding) | {"min_length": min_length, "max_length": max_length, "max_ratio": max_ratio},
     }
@@ -147,9 +148,10 @@ def _left_out(
 
 def _first_reason_counts(left_out: dict[str, np.ndarray]) -> dict[str, int]:
     """How many pairs each reason leaves out; a pair counts once, under the first reason that holds."""
-    counts, counted = {}, False
+    counts: dict[str, int] = {}
+    counted = np.asarray(False)
     for reason, mask in left_out.items():
-        counts[reason] = int((mask & ~np.asarray(counted)).sum())
+        counts[reason] = int((mask & ~counted).sum())
         counted = mask | counted
     return counts
 
@@ -157,5 +159,5 @@ def _first_reason_counts(left_out: dict[str, np.ndarray]) -> dict[str, int]:
 def _digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

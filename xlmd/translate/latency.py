@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from xlmd.data.encoded import EncodedText, decode_ids
-from xlmd.data.preprocess import detokenize, tokenize_lines
+from xlmd.data.preprocess import Tokenization, detokenize, tokenize_lines
 from xlmd.data.romanian import Letters
 from xlmd.data.text import read_lines
 from xlmd.data.tokenizer import load_tokenizer, subword_encoder
@@ -42,7 +42,7 @@ def latency(
     threads: int,
     out: str,
     engine: str = "torch",
-    tokenize: str = "moses",
+    tokenize: Tokenization = "moses",
     romanian: Letters = "comma",
 ) -> None:
     """Time trained runs in turn, at batch 1, and write it all to `out`.

@@ -24,7 +24,11 @@ def load_system(folder: str | Path, tokenizer: str | Path) -> System:
 def load_run(folder: str | Path, tokenizer: str | Path, device: str | torch.device) -> tuple[System, torch.nn.Module]:
     """The system and the trained model of a run folder, ready to translate."""
     system = load_system(folder, tokenizer)
-    return system, system.load(Path(folder) / "model").to(device).eval()
+    return system, _ready(system.load(Path(folder) / "model"), device)
+
+
+def _ready(model: torch.nn.Module, device: str | torch.device) -> torch.nn.Module:
+    return model.to(device).eval()
 
 
 class RunTranslator:

@@ -55,6 +55,7 @@ def measure(
         for number in range(warmup):
             (output,) = translator.translate([sources[number % len(sources)]])
             if texts is not None:
+                assert encode is not None and decode is not None  # see `_check`
                 encode(texts[number % len(sources)])
                 decode(output)
 
@@ -67,6 +68,7 @@ def measure(
                 for number, source in enumerate(sources):
                     (output,), translation[name][run, number] = timed(translator.translate, [source])
                     if texts is not None:
+                        assert encode is not None and decode is not None
                         coding = timed(encode, texts[number])[1] + timed(decode, output)[1]
                         tokenisation[name][run, number] = coding
                     bar.update()
