@@ -66,18 +66,23 @@ class Setting:
 
 
 def settings() -> Iterator[Setting]:
-    """All figures, those of one model and engine together. Larger batches are for the models that gain from them."""
+    """All figures, those of one model and engine together: a quarter of an hour of them.
+
+    Larger batches are for the smallest and the largest vocabulary, and for the searches and engines that gain from
+    them.
+    """
     for vocabulary in VOCABULARIES:
+        batches = (1,) if vocabulary == 58_000 else tuple(RUNS)
         for layers in LAYERS:
-            engines = ("transformers", "ctranslate2", "ctranslate2_int8") if layers == "6+6" else CTRANSLATE
-            for engine, batch, search in itertools.product(engines, RUNS, BEAMS):
-                if engine in CTRANSLATE or batch == 1:
-                    yield Setting(vocabulary, f"Transformer {layers}", engine, search, batch)
-        for m in (0, 6):
-            engines = ("torch", *ENGINES) if m == 6 else ("torch",)
-            for engine, batch in itertools.product(engines, RUNS if m == 6 else (1,)):
-                for iterations in ITERATIONS[batch]:
-                    yield Setting(vocabulary, f"XLM-D, M = {m}", engine, f"T = {iterations}", batch)
+            for engine in ("transformers", *CTRANSLATE) if layers == "6+6" else CTRANSLATE:
+                for batch, search in itertools.product(batches, BEAMS):
+                    if batch == 1 or (engine in CTRANSLATE and search == "greedy"):
+                        yield Setting(vocabulary, f"Transformer {layers}", engine, search, batch)
+        for iterations in (1, 4):
+            yield Setting(vocabulary, "XLM-D, M = 0", "torch", f"T = {iterations}", 1)
+        for engine, batch in itertools.product(("torch", *ENGINES), batches):
+            for iterations in ITERATIONS[batch]:
+                yield Setting(vocabulary, "XLM-D, M = 6", engine, f"T = {iterations}", batch)
 
 
 Call = Callable[[str, torch.Tensor], object]  # search, source (B, I) with its specials
@@ -186,7 +191,8 @@ def fill(path: Path, wanted: Sequence[Setting]) -> pd.DataFrame:
     cpu, rows = hardware(threads=1)["cpu"], []
     with suppress(FileNotFoundError):
         rows = [row for row in pd.read_csv(path).to_dict("records") if row["cpu"] == cpu]
-    known = {Setting(**{item.name: row[item.name] for item in fields(Setting)}) for row in rows}
+    known = {Setting(**{item.name: row[item.name] for item in fields(Setting)}): row for row in rows}
+    rows = [known[setting] for setting in wanted if setting in known]
     missing = [setting for setting in wanted if setting not in known]
     with progress(total=len(missing), desc="latency", unit="figure") as bar:
         for _, of_model in itertools.groupby(missing, key=lambda one: (one.vocabulary, one.model)):
