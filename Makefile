@@ -67,7 +67,7 @@ style: setup ## style and types alone, as the commit hooks check them
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/style
 
 docs: setup $(TOOLS) ## the documentation as a site, site/index.html
-	PATH="$(abspath $(VENV))/bin:$$PATH" mkdocs build --strict --quiet
+	PATH="$(abspath $(VENV))/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 wheel: setup $(TOOLS) ## a source archive and a wheel for pip, in dist/
 	PATH="$(abspath $(VENV))/bin:$$PATH" .ci/wheel dist

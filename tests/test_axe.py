@@ -3,9 +3,8 @@
 from itertools import product
 
 import pytest
-import sacrebleu
 import torch
-from nat_models import BOS, MASK, SPECIALS, batch, pad, seeded, sentences, small, train
+from nat_models import BOS, MASK, SPECIALS, batch, learned_by_heart, pad, pairs_to_learn, seeded, sentences, small
 
 from xlmd.nat.aligned_cross_entropy import aligned_cross_entropy, cheapest_alignment
 from xlmd.systems import axe as system_file
@@ -21,7 +20,7 @@ def axe(**settings):
 @pytest.fixture
 def untrained():
     torch.manual_seed(4)
-    system = axe(init_std=0.3)  # large, so that predictions differ from position to position
+    system = axe(init_std=0.5)  # large, so that predictions differ from position to position
     return system, system.build().eval()
 
 
@@ -102,7 +101,7 @@ def test_the_loss_is_that_of_its_definition_sentence_by_sentence():
         tokens = target[row][chosen[row]].tolist()
         rows = log_probs[start : start + len(tokens)]
         start += len(tokens)
-        table = [[-rows[j, token] for j in range(len(tokens))] for token in tokens]
+        table = [[-rows[j, token].item() for j in range(len(tokens))] for token in tokens]
         path = min(
             every_alignment(len(tokens), len(tokens)),
             key=lambda path: cost_of(path, table, (-rows[:, 0]).tolist(), 2.0),
@@ -175,7 +174,7 @@ def test_a_batch_translates_as_its_sentences_alone(untrained, decoding):
     together = system.translate(model, sources, decoding)
     assert together == [system.translate(model, [source], decoding)[0] for source in sources]
     assert not set(SPECIALS) & {token for row in together for token in row}
-    assert len({tuple(row) for row in together}) > 15
+    assert len({tuple(row) for row in together}) > 8
 
 
 def test_blanks_are_predicted_and_dropped_and_there_is_room_for_them(untrained, monkeypatch):
@@ -199,16 +198,8 @@ def test_blanks_are_predicted_and_dropped_and_there_is_room_for_them(untrained, 
 
 
 def test_a_few_dozen_pairs_are_learned_by_heart(tmp_path):
-    torch.manual_seed(0)
-    system = axe(label_smoothing=0.0)
-    pairs = {tuple(source): target for source, target in zip(sentences(40, seed=5), sentences(40, seed=6), strict=True)}
-    sources, targets = list(pairs), list(pairs.values())
-    model = train(system, system.build(), [batch(sources, targets)] * 250, lr=5e-3)
-    model.save_pretrained(tmp_path)
-    for learned in (model, system.load(tmp_path)):
-        translations = system.translate(learned, sources, AXEDecoding(length_beam=1, length_factor=1.0))
-        lines = [[" ".join(map(str, row)) for row in rows] for rows in (translations, targets)]
-        assert sacrebleu.corpus_bleu(lines[0], [lines[1]], tokenize="none", force=True).score > 95
+    decodings = [AXEDecoding(length_beam=1, length_factor=1.0)]
+    assert learned_by_heart(axe(label_smoothing=0.0), *pairs_to_learn(), decodings, tmp_path) > 95
 
 
 def test_tables_print_it_as_axe_with_one_iteration():

@@ -1,9 +1,8 @@
 """Bag-of-ngrams: cross entropy and bags together, then bags alone from a trained model; repeated tokens."""
 
 import pytest
-import sacrebleu
 import torch
-from nat_models import SPECIALS, batch, seeded, sentences, small, train
+from nat_models import SPECIALS, batch, learned_by_heart, pairs_to_learn, seeded, sentences, small, train
 
 from xlmd.errors import UserError
 from xlmd.nat.ngrams import ngram_difference
@@ -14,13 +13,17 @@ from xlmd.tensors import inside, where_true
 
 
 def joint(**settings):
-    return small(BagOfNgramsJoint, **settings)
+    return small(BagOfNgramsJoint, **({"length_range": 12} | settings))
+
+
+def fine_tuned(**settings):
+    return small(BagOfNgrams, **({"length_range": 12} | settings))
 
 
 @pytest.fixture
 def untrained():
     torch.manual_seed(4)
-    system = joint(init_std=0.3)  # large, so that predictions differ from position to position
+    system = joint(init_std=0.2)  # large, so that predictions differ from position to position
     return system, system.build().eval()
 
 
@@ -89,7 +92,7 @@ def test_the_length_loss_trains_the_length_predictor_alone(untrained):
 def test_fine_tuning_starts_from_a_trained_model_and_heeds_the_bags_alone(untrained, tmp_path):
     _, model = untrained
     model.save_pretrained(tmp_path)
-    system = small(BagOfNgrams, start=str(tmp_path), length_weight=0.0)
+    system = fine_tuned(start=str(tmp_path), length_weight=0.0)
     started = system.build().eval()
     assert all(torch.equal(tensor, started.state_dict()[name]) for name, tensor in model.state_dict().items())
     loss, figures = system.loss(started, batch(sentences(5), sentences(5, seed=1)), 0.0, seeded())
@@ -99,22 +102,25 @@ def test_fine_tuning_starts_from_a_trained_model_and_heeds_the_bags_alone(untrai
 
 def test_it_may_start_from_vanilla_nat_of_the_same_shape_and_from_no_other(tmp_path):
     torch.manual_seed(0)
-    small(VanillaNAT, positions="sinusoidal", length_detached=True).build().save_pretrained(tmp_path / "nat")
-    small(BagOfNgrams, start=str(tmp_path / "nat"), activation="relu").build()
-    small(VanillaNAT, positions="learned").build().save_pretrained(tmp_path / "learned")
+    shape = {"length_range": 12, "length_detached": True}
+    small(VanillaNAT, **shape, positions="sinusoidal").build().save_pretrained(tmp_path / "nat")
+    fine_tuned(start=str(tmp_path / "nat"), activation="relu").build()
+    small(VanillaNAT, **shape, positions="learned").build().save_pretrained(tmp_path / "learned")
     with pytest.raises(UserError, match="positions learned"):
-        small(BagOfNgrams, start=str(tmp_path / "learned")).build()
+        fine_tuned(start=str(tmp_path / "learned")).build()
 
 
-def test_fine_tuning_brings_the_bags_closer(untrained, tmp_path):
-    _, model = untrained
-    model.save_pretrained(tmp_path)
-    system = small(BagOfNgrams, start=str(tmp_path))
+def test_fine_tuning_brings_the_bags_closer(tmp_path):
+    """From a model that cross entropy alone has trained a little: of random weights n-grams tell too little."""
+    torch.manual_seed(0)
     pairs = batch(sentences(8), sentences(8, seed=1))
+    cross_entropy = joint(cross_entropy_weight=1.0, early_weight=1.0)
+    train(cross_entropy, cross_entropy.build(), [pairs] * 50).save_pretrained(tmp_path)
+    system = fine_tuned(start=str(tmp_path))
     started = system.build()
     before = system.loss(started, pairs, 0.0, seeded())[1]["bag"]
-    trained = train(system, started, [pairs] * 40)
-    assert system.loss(trained, pairs, 0.0, seeded())[1]["bag"] < 0.8 * before
+    trained = train(system, started, [pairs] * 60)
+    assert system.loss(trained, pairs, 0.0, seeded())[1]["bag"] < 0.6 * before
 
 
 # Decoding
@@ -123,7 +129,7 @@ def test_fine_tuning_brings_the_bags_closer(untrained, tmp_path):
 def test_of_equal_neighbours_one_is_left(untrained, monkeypatch):
     system, model = untrained
     monkeypatch.setattr(model, "most_probable", lambda hidden, _: (torch.tensor([[7, 7, 8, 7, 7]]), torch.zeros(1, 5)))
-    monkeypatch.setattr(model.length_head, "forward", lambda *_: torch.eye(2 * 128 + 1)[128 + 2 : 128 + 3])
+    monkeypatch.setattr(model.length_head, "forward", lambda *_: torch.eye(2 * 12 + 1)[12 + 2 : 12 + 3])
     for collapse, expected in ((True, [7, 8, 7]), (False, [7, 7, 8, 7, 7])):
         assert system.translate(model, [[5, 6, 7]], BagOfNgramsDecoding(collapse=collapse)) == [expected]
 
@@ -135,22 +141,13 @@ def test_a_batch_translates_as_its_sentences_alone(untrained, decoding):
     together = system.translate(model, sources, decoding)
     assert together == [system.translate(model, [source], decoding)[0] for source in sources]
     assert not set(SPECIALS) & {token for row in together for token in row}
-    assert len({tuple(row) for row in together}) > 15
+    assert len({tuple(row) for row in together}) > 8
 
 
 def test_a_few_dozen_pairs_are_learned_by_heart(tmp_path):
-    """The targets have no equal neighbours, which could not be written."""
-    torch.manual_seed(0)
-    system = joint(length_weight=1.0)
-    pairs = {tuple(source): target for source, target in zip(sentences(40, seed=5), sentences(40, seed=6), strict=True)}
-    pairs = {x: y for x, y in pairs.items() if all(a != b for a, b in zip(y, y[1:], strict=False))}
-    sources, targets = list(pairs), list(pairs.values())
-    model = train(system, system.build(), [batch(sources, targets)] * 250, lr=5e-3)
-    model.save_pretrained(tmp_path)
-    for learned in (model, system.load(tmp_path)):
-        translations = system.translate(learned, sources, BagOfNgramsDecoding())
-        lines = [[" ".join(map(str, row)) for row in rows] for rows in (translations, targets)]
-        assert sacrebleu.corpus_bleu(lines[0], [lines[1]], tokenize="none", force=True).score > 95
+    """With an encoder that learns from the lengths: forty of them are too many for the classifier alone."""
+    system = joint(length_weight=1.0, length_detached=False)
+    assert learned_by_heart(system, *pairs_to_learn(), [BagOfNgramsDecoding()], tmp_path) > 95
 
 
 @pytest.mark.parametrize("settings", [{"cross_entropy_weight": 1.5}, {"early_weight": -0.1}])
@@ -160,7 +157,7 @@ def test_a_weight_that_is_no_share_is_refused(settings):
 
 
 def test_tables_print_the_fine_tuned_model_as_the_papers_row_and_the_joint_one_apart():
-    for system, label in ((joint(), "Bag-of-ngrams, joint"), (small(BagOfNgrams), "Bag-of-ngrams")):
+    for system, label in ((joint(), "Bag-of-ngrams, joint"), (fine_tuned(), "Bag-of-ngrams")):
         described = system.describe(system.build())
         assert (described["label"], described["size"]) == (label, "2+2 layers")
         assert system.iterations_label(BagOfNgramsDecoding()) == "1"

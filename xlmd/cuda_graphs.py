@@ -27,14 +27,16 @@ class _Recordings:
     def __init__(self, model: nn.Module) -> None:
         self.pool = torch.cuda.graph_pool_handle()
         self.by_key: OrderedDict[Hashable, _Recording] = OrderedDict()
-        # Not the model itself, which is to be free to go; and `modules()` would take longer than a short replay.
-        self._modules = [weakref.ref(module) for module in model.modules()]
+        # The modules' own dictionaries, since a walk through all modules takes as long as a short replay; none of them
+        # holds the model itself, which is to be free to go.
+        modules = list(model.modules())
+        self._parameters = [module._parameters for module in modules if module._parameters]
+        self._children = [module._modules for module in modules if module._modules]
 
     def weights(self) -> tuple[int, ...]:
         """Where the weights lie, and which modules have them."""
-        modules = [module for reference in self._modules if (module := reference()) is not None]
-        addresses = [p.data_ptr() for module in modules for p in module._parameters.values() if p is not None]
-        return *addresses, *(id(child) for module in modules for child in module._modules.values())
+        addresses = [p.data_ptr() for owned in self._parameters for p in owned.values() if p is not None]
+        return *addresses, *(id(child) for owned in self._children for child in owned.values())
 
 
 _of_models: weakref.WeakKeyDictionary[nn.Module, _Recordings] = weakref.WeakKeyDictionary()
