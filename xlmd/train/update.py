@@ -116,7 +116,8 @@ class Updates:
         sum_over_processes([total])
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip)
         # Whether the update is made depends on both: a GPU is waited for here, once per update.
-        return Gradient(*numbers([total, norm]), figures, drawn)
+        loss, norm_of_all = numbers([total, norm])
+        return Gradient(loss, norm_of_all, figures, drawn)
 
     def _seed(self, step: int, batch: int) -> None:
         """Seed the masks (the generator) and the dropout (torch's own generators) of an update's batch."""
