@@ -219,7 +219,7 @@ def test_both_signs_of_a_difference_are_as_probable(tmp_path):
 
 
 def test_a_comparison_with_a_rival_says_what_each_started_from(tmp_path):
-    found = evidence(tmp_path, "table4", quality=lambda p: 4)
+    found = evidence(tmp_path, "table4", "table6", quality=lambda p: 4)
     mlm = found.layout.mlm("west")
     for run in tmp_path.glob("results/runs/en-de/xlmd-*/run.json"):
         record = read_json(run)
@@ -230,6 +230,8 @@ def test_a_comparison_with_a_rival_says_what_each_started_from(tmp_path):
         for comparison in claim_tests.better_than_cmlm(found)
     )
     assert not any("from base" in comparison.text for comparison in claim_tests.distilled_over_original(found))
+    for comparison in claim_tests.pretrained_over_reset(found):
+        assert comparison.text.endswith("; from base west and from random weights")
     (west, wide) = bases(found.layout)
     assert "14,000 lines" in west and "further translations" in west and "base wide" in wide
 

@@ -171,11 +171,9 @@ class Evidence:
 
     def starting_point(self, result: Result) -> str:
         """What a model was trained from, in a few words."""
-        mlm = result.settings.get("mlm")
-        if mlm is None or result.settings.get("reset"):
-            return "random weights"
         base = self.layout.base(result.point.direction)
-        return f"base {base}" if mlm == self.layout.mlm(base) else mlm
+        called = {self.layout.mlm(base): f"base {base}"}
+        return " and ".join(called.get(model, model) for model in result.started_from) or "random weights"
 
     def _starts(self, a: Result, b: Result) -> str:
         """What the two were trained from, if not from the same."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
+from xlmd.experiment.configuration import read_definitions
 from xlmd.experiment.points import Point
 from xlmd.files import read_json
 
@@ -54,6 +55,12 @@ class Result:
     def settings(self) -> dict[str, Any]:
         """The settings of the system, with the depth of its model."""
         return self.record["description"]["settings"]
+
+    @property
+    def started_from(self) -> list[str]:
+        """The trained models that it started from; none, if from random weights."""
+        named = [self.settings.get(name) for name in _pretrained(self.point.system)]
+        return [] if self.settings.get("reset") else [model for model in named if model]
 
     @property
     def description(self) -> dict[str, Any]:
@@ -114,6 +121,12 @@ class Result:
             "direction": self.point.direction,
             "seed": self.record["seed"],
         }
+
+
+@cache
+def _pretrained(system: str) -> list[str]:
+    """The settings of a system that name trained models."""
+    return list(read_definitions()["systems"]["properties"][system]["pretrained"])
 
 
 class Results:
