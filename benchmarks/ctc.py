@@ -244,6 +244,9 @@ def projection(run: Run, shape: Shape, limit_bytes: float) -> None:
         note = f"not run: needs about {needed / 2**30:.0f} GiB"
         run.measurements.append(Measurement("projection and loss", shape, "torch", note=note))
     contenders["three matrix products"] = matrix_products(hidden, weight, limit_bytes)
+    if hidden.is_cuda and shape.vocabulary % 8:  # three times as fast there, and what ours are compared with
+        wide = F.pad(weight.detach(), (0, 0, 0, -shape.vocabulary % 8))
+        contenders[ROUNDED] = matrix_products(hidden, wide, limit_bytes)
     contenders["xlmd best path"] = lambda: linear_ctc_best_path(hidden.detach(), weight.detach(), *lattice)
     measure(run, "projection and loss", shape, contenders)
 
@@ -269,6 +272,7 @@ CPU_RECURSION = Shape(512, 100, 50)
 CPU_PROJECTION = Shape(32, 100, 50, 256, 32_000)
 CPU_LARGE = Shape(32, 100, 50, 768, 250_002)
 CUDA_PROJECTION = Shape(512, 100, 50, 768, 250_002)
+ROUNDED = "three matrix products, V rounded up"
 VOCABULARIES = (1_000, 4_000, 16_000, 64_000, 250_002)
 
 
@@ -329,6 +333,10 @@ def targets_reached(run: Run) -> list[Target]:
         Target(
             f"projection, {shape}: time over the three matrix products'", 1.5, False,
             ratio("xlmd, by rows", "three matrix products", shape=shape),
+        ),
+        Target(
+            f"projection, {shape}: time over theirs with V rounded up to a multiple of 8", 1.5, False,
+            ratio("xlmd, by rows", ROUNDED, shape=shape),
         ),
         Target(
             f"projection, {shape}: extra GB", 8, False,

@@ -109,10 +109,28 @@ def _is_wait(node: ast.AST, truths: set[str]) -> bool:
         return _is_copy(node, name)
     if isinstance(node, ast.If | ast.While | ast.Assert | ast.IfExp):
         return any(_is_truth(part) for part in ast.walk(node.test))
+    if isinstance(node, ast.Assign):
+        return _is_number(node.value) and any(_is_place(target) for target in node.targets)
     if isinstance(node, ast.Subscript):
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         return any(_is_mask(part, truths) for part in parts)
     return False
+
+
+def _is_number(value: ast.expr) -> bool:
+    if isinstance(value, ast.UnaryOp):
+        return _is_number(value.operand)
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id in _NUMBERS
+    return isinstance(value, ast.Constant) and isinstance(value.value, int | float)
+
+
+def _is_place(target: ast.expr) -> bool:
+    """Whether it is a single place of a tensor: a number assigned there is copied from the host, not filled in."""
+    if not isinstance(target, ast.Subscript):
+        return False
+    parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+    return all(isinstance(part, ast.Name | ast.Attribute | ast.Constant | ast.UnaryOp) for part in parts)
 
 
 def _is_copy(call: ast.Call, name: str | None) -> bool:

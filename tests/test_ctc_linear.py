@@ -42,7 +42,10 @@ def gradients(loss, *tensors):
 @modes
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_loss_and_gradients_are_those_of_projecting_first(mode, chunk_rows, reduction, with_bias):
+@pytest.mark.parametrize("padded", [False, True])
+def test_loss_and_gradients_are_those_of_projecting_first(mode, chunk_rows, reduction, with_bias, padded, monkeypatch):
+    """With rounded sizes too, which a GPU's half types get."""
+    monkeypatch.setattr(linear, "_wants_padding", lambda _: padded)
     case = problem(9, 12, 4, 11, seed=1)
     hidden, weight, bias = layer(case, 6, dtype=torch.float64)
     tensors = (hidden, weight, bias) if with_bias else (hidden, weight)

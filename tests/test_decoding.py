@@ -165,3 +165,9 @@ def test_a_blank_penalty_is_a_lower_output_bias(model):
         biased, _ = iterative_refinement(model, source, lengths, XLMDDecoding(iterations=2))
         model.lm_head.decoder.bias[0] += 2.5
     assert torch.equal(penalised, biased)
+
+
+def test_a_model_of_float64_decodes(tmp_path):
+    model = decorated(save_mlm(tmp_path), insertion_layer=1).double()
+    alignment, lengths = iterative_refinement(model, *sources(), XLMDDecoding(iterations=3))
+    assert alignment.shape[1] == int(lengths.max())

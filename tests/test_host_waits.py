@@ -16,8 +16,8 @@ from xlmd.train.settings import TrainerSettings
 from xlmd.train.update import Updates
 
 FILES = [
-    "ctc", "method", "nat", "systems", "output_layer.py", "tensors.py", "data/batching.py", "train/loop.py",
-    "train/processes.py", "train/pretraining.py", "train/update.py",
+    "ctc", "method", "nat", "systems", "cuda_graphs.py", "output_layer.py", "tensors.py", "data/batching.py",
+    "train/loop.py", "train/processes.py", "train/pretraining.py", "train/update.py",
 ]  # fmt: skip
 # What runs per batch; the rest of a training and of a decoding runs once.
 ROOTS = ("Updates.gradient", "_Training.update", ".loss", ".decode", ".generate", ".forward", ":masked_lm_loss")
@@ -93,11 +93,12 @@ def test_the_lint_reaches_what_training_and_decoding_call(hot):
         "loss.item()", "return x.max().tolist()", "int(lengths.max())", "float(loss)", "bool(mask.all())",
         "if mask.any():\n        pass", "x[x > 0]", "mask = ~x\n    y[mask] = 0", "x.nonzero()", "x.cpu()",
         "x.to(y.device)", "torch.tensor([1], device=x.device)", "inside(lengths)", "y[:, inside(lengths, 3)]",
+        "x[y] = float('-inf')", "x[0, 1] = 0",
     ],
 )  # fmt: skip
 def test_the_lint_knows_a_wait(line):
     function = host_waits.ast.parse(f"def f(x, y):\n    {line}\n").body[0]
-    assert len(host_waits.waits(function)) == 1
+    assert host_waits.waits(function)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,8 @@ def test_the_lint_knows_a_wait(line):
     [
         "x.shape[1]", "x[1:, None]", "x[index]", "x.to(y.dtype)", "x.to(y.device, non_blocking=True)", "len(x)",
         "x.is_cuda or bool(x.all())", "inside(lengths, 3)", "x.where(x > 0, y)", "torch.tensor(1.0)",
-        "if x.is_cuda:\n        return x\n    return x.item()", "if not x.is_cuda:\n        x.item()",
+        "x[y].fill_(0.0)", "x[:, 0] = 0.0", "x[0] = y", "if not x.is_cuda:\n        x.item()",
+        "if x.is_cuda:\n        return x\n    return x.item()",
     ],
 )  # fmt: skip
 def test_the_lint_knows_what_is_none(line):

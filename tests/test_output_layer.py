@@ -61,3 +61,13 @@ def test_under_autocast_the_factors_are_narrow_and_the_sums_are_not():
         tokens, log_probability = most_probable(hidden, weight)
     assert tokens.tolist() == [1]  # 256.5 is no number of bfloat16
     torch.testing.assert_close(log_probability, torch.tensor([[256.0, 256.5]]).log_softmax(1)[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "width", "multiple"), [(50, 16, 1), (50, 16, 8), (7, 16, 8), (48, 100, 8), (1, 5, 1)]
+)
+def test_blocks_cover_all_columns_and_begin_at_multiples(columns, width, multiple):
+    bounds = output_layer._bounds(columns, width, multiple)
+    assert bounds[0] == 0 and bounds[-1] == columns and bounds == sorted(set(bounds))
+    assert all(first % multiple == 0 for first in bounds[:-1])
+    assert all(end - first <= max(width, multiple) for first, end in zip(bounds, bounds[1:], strict=False))

@@ -6,6 +6,7 @@ than its matrix product. Products and sums are float32 whatever the dtype of the
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -53,7 +54,7 @@ def without(weight: Tensor, bias: Tensor | None, tokens: Sequence[int]) -> Tenso
     """A bias (V,) that leaves some tokens of weight (V, d) no probability."""
     bias = weight.new_zeros(len(weight)) if bias is None else bias.clone()
     for token in tokens:  # not one indexing by a list, which would be copied to the device and waited for
-        bias[token] = float("-inf")
+        bias[token].fill_(float("-inf"))  # which a number assigned to a single place would be, too
     return bias
 
 
@@ -86,12 +87,19 @@ def _blocks(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[tup
     narrow = hidden.is_cuda and factors != sums  # the GPU multiplies half types with sums in float32
     hidden = hidden.to(factors) if narrow else hidden.to(factors).to(sums)
     with torch.autocast(device, enabled=False):
-        for first in range(0, len(weight), width):
-            part = weight[first : first + width].to(factors)
-            shift = None if bias is None else bias[first : first + width].to(sums)
+        for first, end in pairwise(_bounds(len(weight), width, 8 if narrow else 1)):
+            part = weight[first:end].to(factors)
+            shift = None if bias is None else bias[first:end].to(sums)
             if narrow:
                 logits = torch.mm(hidden, part.t(), out_dtype=sums)
                 yield first, logits if shift is None else logits.add_(shift)
             else:
                 part = part.to(sums).t()
                 yield first, hidden @ part if shift is None else torch.addmm(shift, hidden, part)
+
+
+def _bounds(columns: int, width: int, multiple: int) -> list[int]:
+    """Where blocks of columns begin, and end. What is no `multiple`, as fast products want it, comes last."""
+    whole = columns // multiple * multiple
+    bounds = [*range(0, whole, max(multiple, width // multiple * multiple)), whole, columns]
+    return sorted(set(bounds))

@@ -14,6 +14,8 @@ from torch import Tensor
 from xlmd.ctc import checks, derivatives, primitives
 
 CHUNK_ROWS = 4096
+BIAS_PIECES = 3  # bfloat16 numbers that hold the 24 bits of a float32
+CHUNK_BYTES = 2 << 30  # of logits on CUDA; twice as many gain a few per cent
 WEIGHT_SLICE = 8192  # vocabulary entries of a half-precision weight widened at once on the CPU
 
 
@@ -118,8 +120,53 @@ def _all_rows(hidden: Tensor, inside: Tensor) -> Rows:
     return Rows(clean.flatten(0, 1), sentence, inside, None)
 
 
-def _project(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """hidden (N, d) @ weight (V, d)^T + bias in the dtype of accumulation."""
+class Layer(NamedTuple):
+    """The factors of the projection, `hidden weight^T + bias`, as its products want them."""
+
+    hidden: Tensor  # (B, T, d')
+    weight: Tensor  # (V', d'); what is beyond V has no probability
+    bias: Tensor | None  # (V,), or None where there is none or it stands in `weight`
+    bias_column: int | None  # which column of `weight` meets ones in `hidden` and has the gradient of the bias
+
+
+def _wants_padding(weight: Tensor) -> bool:
+    """Whether products with it want rows that begin at multiples of 16 bytes, and take three times as long otherwise:
+    a GPU's for half types."""
+    return weight.is_cuda and weight.dtype in (torch.float16, torch.bfloat16)
+
+
+def _layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Layer:
+    """The layer with d and V rounded up to multiples of 8 where the products want that, and the bias as a part of them.
+
+    To add a bias to float32 logits is to read and write them all once more. As columns of `weight`, in pieces that add
+    up to a float32, it costs a hundredth of a product.
+    """
+    if not _wants_padding(weight):
+        return Layer(hidden, weight, bias, None)
+    (vocabulary, size), pieces = weight.shape, 0 if bias is None else BIAS_PIECES
+    width = size + pieces
+    wide = weight.new_zeros(vocabulary + -vocabulary % 8, width + -width % 8)
+    wide[:vocabulary, :size] = weight
+    hidden = torch.nn.functional.pad(hidden, (0, wide.shape[1] - size))
+    if bias is None:
+        return Layer(hidden, wide, None, None)
+    hidden[:, :, size:width] = 1.0
+    for column in range(size, width):
+        piece = bias.to(weight.dtype)
+        wide[:vocabulary, column] = piece
+        bias = torch.where(piece.isfinite(), bias - piece, 0.0)
+    return Layer(hidden, wide, None, size)
+
+
+def _project(hidden: Tensor, weight: Tensor, bias: Tensor | None, vocabulary: int) -> Tensor:
+    """hidden (N, d) @ weight (V', d)^T + bias in the dtype of accumulation; -inf from column `vocabulary` on."""
+    logits = _products(hidden, weight, bias)
+    if logits.shape[1] > vocabulary:
+        logits[:, vocabulary:] = float("-inf")
+    return logits
+
+
+def _products(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if weight.dtype in (torch.float32, torch.float64):
         return torch.mm(hidden, weight.t()) if bias is None else torch.addmm(bias, hidden, weight.t())
     if hidden.is_cuda:
@@ -157,13 +204,14 @@ def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor, first: bool) ->
 def _budget_rows(weight: Tensor) -> int:
     """Rows of logits a chunk may hold: at most 4096, and no more memory than serves speed.
 
-    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA a sixteenth of the device's
-    memory. Not of what is free there: the order of sums, and with it their last bits, must not depend on the moment.
+    On the CPU a chunk of about the weight's own size, or 64 MiB, is as fast as any; on CUDA 2 GiB, or a sixteenth of
+    the device's memory. Not of what is free there: the order of sums, and with it their last bits, must not depend on
+    the moment.
     """
     row_bytes = weight.shape[0] * accumulation_dtype(weight).itemsize
     budget = max(64 << 20, weight.numel() * 4)
     if weight.is_cuda:
-        budget = torch.cuda.get_device_properties(weight.device).total_memory // 16
+        budget = min(CHUNK_BYTES, torch.cuda.get_device_properties(weight.device).total_memory // 16)
     return max(1, min(CHUNK_ROWS, budget // row_bytes))
 
 
@@ -248,24 +296,26 @@ def linear_ctc_by_rows(
 
     A gradient is empty where not `needed` (a bool for each of the three). anchor: of those three, see `derivatives`.
     """
-    batch, length, _ = hidden.shape
+    batch, length, size = hidden.shape
     vocabulary = weight.shape[0]
     total = accumulation_dtype(hidden)
     everything = _lattice(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
     )
     losses = hidden.new_zeros(batch, dtype=total)
+    hidden, weight, bias, bias_column = _layer(hidden, weight, bias)
     for_hidden, for_weight, for_bias = needed
+    for_weight |= for_bias and bias_column is not None
     d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0, dtype=total)
     d_weight = hidden.new_empty(weight.shape if for_weight else 0, dtype=total)
-    d_bias = hidden.new_zeros(vocabulary if for_bias else 0, dtype=total)
+    d_bias = hidden.new_zeros(vocabulary if for_bias and bias is not None else 0, dtype=total)
     enlarged, shrink = _enlarged(scale.to(total), weight)
     first = True
     with _without_autocast(hidden.device):
         for part in _chunks(everything.input_lengths, length, chunk_rows or _budget_rows(weight)):
             lattice = everything.sentences(part)
             rows = _rows(hidden[part], lattice.input_lengths)
-            logits = _project(rows.hidden, weight, bias)
+            logits = _project(rows.hidden, weight, bias, vocabulary)
             normaliser = primitives.row_logsumexp(logits)
             table = logits.gather(1, lattice.columns[rows.sentence]).sub_(normaliser[:, None])
             losses[part], gradient = _align(table, rows, lattice, any(needed))
@@ -280,7 +330,7 @@ def linear_ctc_by_rows(
                 rows.unpack(_project_back(d_logits, weight), d_hidden[part])
             if for_weight:
                 _accumulate(d_weight, d_logits, rows.hidden, first)
-            if for_bias:
+            if for_bias and bias is not None:
                 d_bias += d_logits.sum(0, dtype=total)
             first = False
     if first:
@@ -290,6 +340,10 @@ def linear_ctc_by_rows(
             gradient *= shrink
     if zero_infinity:
         losses = torch.where(losses == float("inf"), 0.0, losses)
+    if for_bias and bias_column is not None:
+        d_bias = d_weight[:vocabulary, bias_column].contiguous()
+    d_hidden = d_hidden[..., :size].contiguous()
+    d_weight = d_weight[:vocabulary, :size].contiguous() if needed[1] else d_weight.new_empty(0)
     return (losses * scale).sum(), d_hidden, d_weight, d_bias
 
 
@@ -399,10 +453,12 @@ def linear_ctc_by_vocabulary(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, validate
     )
     with _without_autocast(hidden.device):
+        hidden, weight, bias, _ = _layer(hidden, weight, bias)
         rows = _rows(hidden, lattice.input_lengths)
         normaliser: Tensor | None = None
         for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
-            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
+            width = max(0, vocabulary - part.start)
+            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part], width)
             partial = primitives.row_logsumexp(logits)
             normaliser = partial if normaliser is None else torch.logaddexp(normaliser, partial)
         assert normaliser is not None, "the vocabulary is empty"
@@ -482,12 +538,15 @@ def linear_ctc_by_vocabulary_backward(
     needed: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients for hidden, weight and bias (empty where not `needed`), projecting once more."""
-    length, vocabulary = hidden.shape[1], weight.shape[0]
+    _, length, size = hidden.shape
+    vocabulary = weight.shape[0]
     lattice = _lattice(
         targets, input_lengths, target_lengths, observed, blank, by_state, score_observed, length, vocabulary, False
     )
-    total = loss.dtype
+    total, dtype_of_bias = loss.dtype, None if bias is None else bias.dtype
+    hidden, weight, bias, bias_column = _layer(hidden, weight, bias)
     for_hidden, for_weight, for_bias = needed
+    for_weight |= for_bias and bias_column is not None
     with _without_autocast(hidden.device):
         rows = _rows(hidden, lattice.input_lengths)
         table, gradient, normaliser = (rows.pack(values) for values in (*tables, normalisers))
@@ -498,7 +557,8 @@ def linear_ctc_by_vocabulary_backward(
         d_weight = weight.new_empty(weight.shape if for_weight else 0)
         d_bias = hidden.new_empty(vocabulary if for_bias else 0, dtype=total)
         for part in _vocabulary_slices(weight, len(rows.hidden), chunk_rows or _budget_rows(weight)):
-            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part])
+            width = max(0, vocabulary - part.start)
+            logits = _project(rows.hidden, weight[part], None if bias is None else bias[part], width)
             d_logits = primitives.softmax_gradient_(
                 logits,
                 normaliser,
@@ -520,15 +580,20 @@ def linear_ctc_by_vocabulary_backward(
                     wide *= shrink
                 if wide is not d_slice:
                     d_slice.copy_(wide)
-            if for_bias:
+                if for_bias and bias_column is not None:
+                    d_bias[part] = wide[:width, bias_column]
+            if for_bias and bias is not None:
                 d_bias[part] = d_logits.sum(0, dtype=total)
         if shrink is not None:
             d_rows *= shrink
-            d_bias *= shrink
+            if bias is not None:
+                d_bias *= shrink
         d_hidden = hidden.new_zeros(hidden.shape if for_hidden else 0)
         if for_hidden:
             rows.unpack(d_rows.to(hidden.dtype), d_hidden)
-    return d_hidden, d_weight, d_bias.to(bias.dtype) if for_bias and bias is not None else d_bias
+    d_hidden = d_hidden[..., :size].contiguous()
+    d_weight = d_weight[:vocabulary, :size].contiguous() if needed[1] else d_weight.new_empty(0)
+    return d_hidden, d_weight, d_bias.to(dtype_of_bias or total)
 
 
 @linear_ctc_by_vocabulary_backward.register_fake

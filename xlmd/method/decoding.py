@@ -1,10 +1,12 @@
 """Decoding in a constant number of iterations (§2.3): mask, predict, commit the most probable tokens of each block."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
 
+from xlmd.cuda_graphs import replayed
 from xlmd.method.decorator import upsampled_length
 from xlmd.method.masking import committed_per_block, decoding_block, unsettled
 from xlmd.options import check, option
@@ -72,10 +74,23 @@ def iterative_refinement(
     source: (B, I) int64 with `<s> … </s>`, padded; source_lengths: (B,) int64. Layers 1..M run once, the layers above
     once an iteration (§2.4); an LT-only model, which sees no alignment, needs no second one. strategy: the size of the
     blocks (Table 9). committed: what becomes of settled positions: "keep" them as they are, "repredict" their token at
-    every iteration, or "remask": choose anew among all positions which ones to keep, as mask-predict does.
+    every iteration, or "remask": choose anew among all positions which ones to keep, as mask-predict does. On a GPU a
+    single sentence's iterations are a CUDA graph per length.
     """
     # The only values read before the end: from the lengths follows how much every iteration asks.
     counts = [upsampled_length(length, engine.config.upsampling_ratio) for length in source_lengths.tolist()]
+    work = partial(_refined, engine, counts=counts, decoding=decoding)
+    if not (source.is_cuda and len(source) == 1 and isinstance(engine, torch.nn.Module)):
+        return work(source, source_lengths)
+    key = (*counts, *astuple(decoding), engine.training, torch.is_autocast_enabled("cuda"))
+    tokens, lengths = replayed(engine, key, work, source, source_lengths)
+    return tokens, lengths
+
+
+def _refined(
+    engine: Engine, source: torch.Tensor, source_lengths: torch.Tensor, *, counts: list[int], decoding: XLMDDecoding
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `iterative_refinement`. counts: the lengths of the alignments."""
     z, lengths = engine.encode(source, source_lengths)
     iterations = decoding.iterations if engine.config.add_and_scale else 1
     block = decoding_block(decoding.strategy, iterations, decoding.static_block)

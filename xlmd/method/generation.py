@@ -66,16 +66,15 @@ class XLMDGenerationMixin:
         pad = self.config.pad_token_id
         visible = input_ids != pad if attention_mask is None else attention_mask.bool()
         lengths = visible.sum(dim=1)
-        if not visible[:, 0].all() or (visible[:, 1:] & ~visible[:, :-1]).any():
+        wrong = ~visible[:, 0] | (visible[:, 1:] & ~visible[:, :-1]).any(dim=1)
+        width, is_wrong = torch.stack([lengths.max(), wrong.any()]).tolist()  # what comes from a GPU comes at once
+        if is_wrong:
             raise ValueError("input_ids: expected sentences padded on the right, none of them empty")
-        source = input_ids.masked_fill(~visible, pad)[:, : int(lengths.max())]
+        source = input_ids.masked_fill(~visible, pad)[:, :width]
         self.config.check_source_length(source.shape[1])
         sentences = collapse(*iterative_refinement(self, source, lengths, decoding), self.config.blank_token_id)
-        return torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(ids, dtype=torch.long, device=input_ids.device) for ids in sentences],
-            batch_first=True,
-            padding_value=pad,
-        )
+        rows = [torch.tensor(ids, dtype=torch.long) for ids in sentences]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad).to(input_ids.device)
 
     def adjust_generation_fn(
         self, generation_config: GenerationConfig | None, _auto: bool, _pipeline: bool, folder: str, **options: Any

@@ -204,7 +204,8 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `xlmd.method.decoding.Engine`. No table of V columns is made."""
         refined = self.refine(z, lengths, alignment).flatten(0, 1)[positions]
-        return most_probable(refined, self.lm_head.decoder.weight, self._bias(blank_penalty))
+        tokens, log_probability = most_probable(refined, self.lm_head.decoder.weight, self._bias(blank_penalty))
+        return tokens, log_probability.float()
 
     def forward(
         self, source: torch.Tensor, source_lengths: torch.Tensor, alignment: torch.Tensor | None = None
