@@ -18,6 +18,8 @@ BUSY := { status=$$?; test $$status = 75 && echo "another make is running here" 
 SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 	snakemake $(1) --nolock --cores $(CORES) $(SNAKEMAKE_FLAGS) || $(BUSY)
 
+RIVALS := $(foreach table,1 2 4 10,results/table$(table).csv)
+
 # make takes a goal with = in it for an assignment: results/runs/…M=2… would be the goal of nobody.
 ASSIGNED := $(foreach name,$(filter results/%,$(.VARIABLES)),$(name)=$(value $(name)))
 ifneq ($(ASSIGNED),)
@@ -25,7 +27,7 @@ ifneq ($(ASSIGNED),)
 $(MAKECMDGOALS): | assigned
 endif
 
-.PHONY: assigned help setup test style test-slurm docs wheel all report gpu fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
+.PHONY: assigned help setup test style test-slurm docs wheel all rivals report gpu fuzz fuzz-cuda fuzz-output-layer sanitize clean-results FORCE
 
 help: ## this list
 	@grep -hE '^[a-z/%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -50,6 +52,9 @@ $(TOOLS): requirements-tools.lock $(STAMP)
 
 all: setup ## every table and figure that the workflow can make
 	@$(call SNAKEMAKE,all)
+
+rivals: setup ## Tables 1, 2, 4 and 10 with every other system measured too, from English into German
+	@$(call SNAKEMAKE,$(RIVALS) --configfile config/rivals.yaml)
 
 report: all ## all of it as one HTML page, results/report.html
 	@$(call SNAKEMAKE,all --report results/report.html)

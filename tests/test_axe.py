@@ -197,6 +197,18 @@ def test_blanks_are_predicted_and_dropped_and_there_is_room_for_them(untrained, 
     assert translations == [[7] * 12, [7] * 16]  # of 24, and of 36 cut to the positions
 
 
+def test_the_room_for_blanks_is_chosen_on_the_dev_set_the_least_of_equals():
+    scores = {1.0: 20.0, 1.1: 23.0, 1.15: 23.0}
+    tried = []
+
+    def bleu(decoding):
+        tried.append(decoding)
+        return scores.get(decoding.length_factor, 22.0)
+
+    assert axe().choose(None, bleu) == {"length_factor": 1.1}
+    assert all(decoding.length_beam == AXEDecoding().length_beam for decoding in tried)
+
+
 def test_a_few_dozen_pairs_are_learned_by_heart(tmp_path):
     decodings = [AXEDecoding(length_beam=1, length_factor=1.0)]
     assert learned_by_heart(axe(label_smoothing=0.0), *pairs_to_learn(), decodings, tmp_path) > 95

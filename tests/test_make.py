@@ -72,5 +72,11 @@ def test_a_result_whose_name_has_an_equals_sign_is_a_goal(tmp_path, goals):
     assert ("'results/table1.csv'" in printed) == ("results/table1.csv" in goals)
 
 
+def test_the_rivals_are_measured_in_the_tables_that_have_a_row_for_them(tmp_path):
+    command = make(checkout(tmp_path / "checkout"), "rivals")
+    tables = " ".join(f"results/table{number}.csv" for number in (1, 2, 4, 10))
+    assert f"snakemake {tables} --configfile config/rivals.yaml --nolock" in command
+
+
 def test_make_alone_helps(tmp_path):
     assert "snakemake" not in make(checkout(tmp_path / "checkout"))

@@ -143,9 +143,9 @@ rule audit:
         tokenizer=tokenizer(config["grid"]["analysis"]),
         texts=sorted(
             {
-                LAYOUT.text(point.direction, split, side)
+                LAYOUT.text(point.direction, "test", side, raw)
                 for point in points(config, *AUDITED)
-                for split, side in (("test", 0), ("test", 1))
+                for side, raw in ((0, False), (1, False), (1, True))
             }
         ),
         counts=sorted(

@@ -135,6 +135,7 @@ TABLES: dict[str, TableSpec] = {
             timed_with="table2",
             paper=("table2",),
             protocols=True,
+            audited=True,
         ),
         TableSpec(
             "table3",

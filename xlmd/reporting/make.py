@@ -11,11 +11,11 @@ from xlmd.files import read_json
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
 from xlmd.reporting.engine_table import by_conditions, engine_table
-from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, metric_of, score_table
+from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, score_table
 from xlmd.reporting.paper import read_paper
 from xlmd.reporting.protocol_tables import measured_protocols, quoted_protocols
 from xlmd.reporting.provenance import provenance
-from xlmd.reporting.results import Results
+from xlmd.reporting.results import Results, score_shown
 from xlmd.reporting.tables import Table, write_csv, write_latex, write_markdown
 
 
@@ -83,5 +83,5 @@ def _metrics(shown: list[Cell]) -> dict[str, list[str]]:
     """{score: directions that show it}."""
     metrics: dict[str, list[str]] = {}
     for direction in dict.fromkeys(cell.point.direction for cell in shown):
-        metrics.setdefault(metric_of(direction), []).append(direction)
+        metrics.setdefault(score_shown(direction), []).append(direction)
     return metrics
