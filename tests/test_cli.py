@@ -208,7 +208,14 @@ def test_translate_reads_and_writes_files(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"), [(["--batch-size", "0"], "batch = 0"), (["--input", "nowhere.txt"], "nowhere.txt")]
+    ("flags", "message"),
+    [
+        (["--batch-size", "0"], "batch = 0"),
+        (["--threads", "0"], "threads = 0"),
+        (["--input", "nowhere.txt"], "nowhere.txt"),
+        (["--input", ""], "--input: no name"),
+        (["--output", ""], "--output: no name"),
+    ],
 )
 def test_a_wrong_flag_of_translate_is_named(tmp_path, monkeypatch, capsys, flags, message):
     status, _, err = translating(tmp_path, monkeypatch, capsys, b"text\n", *flags)

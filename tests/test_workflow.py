@@ -212,6 +212,7 @@ def test_a_system_that_learns_from_the_reverse_teacher_has_it_trained_and_distil
         ("xlmd-distilled-M=1-s=2.0/decodes/iteration=4", "xlmd has no option 'iteration'"),
         ("xlmd-distilled-M=1-s=2.0/decodes/iterations=four", "iterations = 'four': expected a whole number"),
         ("transformer-original/decodes/beam=0", "beam = 0: must be at least 1"),
+        ("xlmd-distilled-M=3-s=2.0/decodes/iterations=4", "M = 3, but the model of bases.west has 2 layers"),
         ("rnn-original/decodes/beam=1", "results/runs/en-de/rnn-original/run.json"),
     ],
 )
@@ -295,6 +296,7 @@ def test_a_training_job_killed_half_way_continues_to_the_same_table(finished, tm
         ({"grid__M": [0, 3]}, "grid.M: M = 3"),
         ({"grid__s": 0.5}, "grid.s: 0.5"),
         ({"seed": "one"}, "seed: 'one'"),
+        ({"seed": 2**63}, "seed: 9223372036854775808 is greater than"),
         ({"grid__analysis": "en-it"}, "grid.analysis: en-it"),
         ({"directions": [{"pair": "en-de", "corpus": "wmt"}]}, "directions: en-de wants corpus 'wmt'"),
         ({"directions": [{"pair": "en-fr", "corpus": "phrasebook"}]}, "directions: en-fr wants 'fr'"),

@@ -487,6 +487,9 @@ def translate(argv: Sequence[str]) -> None:
     given, out = vars(args), args.output
     source = given.pop("input")
     del given["output"]
+    for flag, name in (("input", source), ("output", out)):
+        if name == "":  # of an unset variable, and not what standard input and output are for
+            parser.error(f"--{flag}: no name of a file")
     lines = read_lines(source) if source else list(lines_of(sys.stdin.buffer, "standard input"))
     translations = progress(TextTranslator(**given, decoding=decoding)(lines), total=len(lines), unit=" lines")
     if out:

@@ -62,13 +62,16 @@ def config_schema() -> dict[str, Any]:
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The resolved configuration. Raises UserError naming the file if it cannot be read."""
+    """What a YAML file says. Raises UserError naming the file if it cannot be read, or holds no mapping."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds no keys with values, but {type(config).__name__}")
+    return config
 
 
 def resolve_corpora(config: dict[str, Any]) -> None:
@@ -267,18 +270,31 @@ def _base(
         yield f"{key}.vocabulary", "a tokenizer that is trained here has its size below tokenizer.vocabulary"
     if base.get("vocabulary") == "corpus" and not any(directions.values()):
         yield f"{key}.vocabulary", "no direction has this base: there is no text to cut its vocabulary to"
-    if "mlm" in trained:
-        layers = base["mlm"]["shape"].get("layers", default_layers)
-    else:
-        there = config.get("models", {}).get(base["mlm"]["source"], {}).get("layers")
-        layers = base["mlm"].get("layers", there)
-        if layers and there and layers > there:
-            yield f"{key}.mlm.layers", f"{base['mlm']['source']} has {there} layers, fewer than {layers}"
+    layers = layers_of(config, name, default_layers)
+    there = None if "mlm" in trained else _layers_there(config, base)
+    if layers and there and layers > there:
+        yield f"{key}.mlm.layers", f"{base['mlm']['source']} has {there} layers, fewer than {layers}"
     if layers and directions["directions"]:
         for grid_key in ("M", "figure2_M"):
             for m in config["grid"][grid_key]:
                 if m > layers:
                     yield f"grid.{grid_key}", f"M = {m}, but the model of {key} has {layers} layers"
+
+
+def layers_of(config: dict[str, Any], base: str, default_layers: int) -> int | None:
+    """The layers of a base's masked language model, or None where only the model knows.
+
+    default_layers: of one that is trained here, where the configuration does not say how many.
+    """
+    entry = config["bases"][base]
+    if is_imported(entry, "mlm"):
+        return entry["mlm"].get("layers", _layers_there(config, entry))
+    return entry["mlm"]["shape"].get("layers", default_layers)
+
+
+def _layers_there(config: dict[str, Any], base: dict[str, Any]) -> int | None:
+    """The layers of the model that a base starts from, if the registry or the configuration knows them."""
+    return config.get("models", {}).get(base["mlm"]["source"], {}).get("layers")
 
 
 def _missing_text(

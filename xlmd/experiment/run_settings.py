@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlmd.errors import UserError
-from xlmd.experiment.configuration import check_config, read_config, resolve_corpora, resolve_models
+from xlmd.experiment.configuration import check_config, layers_of, read_config, resolve_corpora, resolve_models
 from xlmd.experiment.layout import Layout
-from xlmd.experiment.names import DEV, RunName, parse_decoding, parse_run
+from xlmd.experiment.names import DEV, RunName, join_options, parse_decoding, parse_run
 from xlmd.options import parse
 
 _TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
+_TWICE = "it says the same key more than once"
 
 
 def load_config(paths: Sequence[str | Path]) -> dict[str, Any]:
@@ -49,14 +50,17 @@ class RunSettings:
     def find(self, name: str) -> RunName:
         """The run of a name, "en-de/xlmd-distilled-M=2-s=2.0" or its folder.
 
-        Raises UserError if this is no name of a run, or names a system that the configuration does not have, or a
-        setting or value that the system does not have.
+        Raises UserError if this is no name of a run, or names a system that the configuration does not have, a setting
+        or value that the system does not have, or a setting twice.
         """
         root = f"{self.layout.root}/runs/"
+        own = name.removeprefix("./").removeprefix(root).rstrip("/")
         try:
-            run = parse_run(name.removeprefix("./").removeprefix(root).rstrip("/"))
+            run = parse_run(own)
         except UserError as error:
             raise UserError(f"{error}, as en-de/xlmd-distilled-M=2-s=2.0, or its folder below {root}") from None
+        if run.name != own:
+            raise UserError(f"run {own}: {_TWICE}")
         self.check(run)
         return run
 
@@ -72,12 +76,22 @@ class RunSettings:
             for name, entry in self._definitions[kind]["properties"].items()
         }
         _check_texts(f"run {run.name}", f"{run.system} has no setting", run.overrides, known)
+        if "M" in run.overrides and "mlm" not in run.overrides:
+            base = self.layout.base(run.direction)
+            layers = layers_of(self.config, base, self._definitions["mlm"]["properties"]["layers"]["default"])
+            if layers and int(run.overrides["M"]) > layers:
+                raise UserError(
+                    f"run {run.name}: M = {run.overrides['M']}, but the model of bases.{base} has {layers} layers"
+                )
 
     def check_decoding(self, system: str, name: str) -> None:
-        """Raise UserError if a decoding's name says what the system does not know."""
+        """Raise UserError if a decoding's name says what the system does not know, or an option twice."""
         if system not in self.config["systems"]:
             raise UserError(f"decoding {name}: {system!r} is not among systems, {', '.join(self.config['systems'])}")
-        given = {key: text for key, text in parse_decoding(name).items() if text != DEV}
+        options = parse_decoding(name)
+        if join_options(tuple(options.items())) != name:
+            raise UserError(f"decoding {name}: {_TWICE}")
+        given = {key: text for key, text in options.items() if text != DEV}
         known = self._definitions[f"{system}.decoding"]["properties"]
         _check_texts(f"decoding {name}", f"{system} has no option", given, known)
 

@@ -50,7 +50,7 @@ class TextTranslator:
         batch: int = 16,
         threads: int | None = None,
     ) -> None:
-        if batch < 1 or (threads or 1) < 1:
+        if batch < 1 or (threads is not None and threads < 1):
             raise UserError(f"batch = {batch}, threads = {threads}: both must be at least 1")
         if threads:
             torch.set_num_threads(threads)
