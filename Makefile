@@ -20,8 +20,11 @@ SNAKEMAKE = $(LOCK) env PATH="$(abspath $(VENV))/bin:$$PATH" \
 
 RIVALS := $(foreach table,1 2 4 10,results/table$(table).csv)
 
+# A name as one word of the shell's.
+QUOTED = '$(subst ','\'',$(1))'
+
 # make takes a goal with = in it for an assignment: results/runs/…M=2… would be the goal of nobody.
-ASSIGNED := $(foreach name,$(filter results/%,$(.VARIABLES)),$(name)=$(value $(name)))
+ASSIGNED := $(foreach name,$(filter results/%,$(.VARIABLES)),$(call QUOTED,$(name)=$(value $(name))))
 ifneq ($(ASSIGNED),)
 .DEFAULT_GOAL := assigned
 $(MAKECMDGOALS): | assigned
@@ -60,10 +63,10 @@ report: all ## all of it as one HTML page, results/report.html
 	@$(call SNAKEMAKE,all --report results/report.html)
 
 results/%: setup FORCE
-	@$(call SNAKEMAKE,'$@')
+	@$(call SNAKEMAKE,$(call QUOTED,$@))
 
 assigned: setup
-	@$(call SNAKEMAKE,$(foreach name,$(ASSIGNED),'$(name)'))
+	@$(call SNAKEMAKE,$(ASSIGNED))
 
 test: setup ## style, workflow checks, unit tests and a micro run of the whole workflow
 	PATH="$(abspath $(VENV))/bin:$$PATH" tests/check

@@ -1,5 +1,6 @@
 """What `make` does before it hands over to Snakemake: asked without running anything."""
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -70,6 +71,12 @@ def test_a_result_whose_name_has_an_equals_sign_is_a_goal(tmp_path, goals):
     for goal in goals:
         assert "=" not in goal or goal == "CORES=1" or f"snakemake '{goal}'" in printed
     assert ("'results/table1.csv'" in printed) == ("results/table1.csv" in goals)
+
+
+@pytest.mark.parametrize("name", ["my runs/table1.csv", "O'Brien/table1.csv", "a (b)/M=2 of 4", "O'Brien/M=2"])
+def test_a_result_is_one_word_to_the_shell_whatever_its_name(tmp_path, name):
+    printed = make(checkout(tmp_path / "checkout"), f"results/{name}")
+    assert f"results/{name}" in [word for line in printed.splitlines() for word in shlex.split(line)]
 
 
 def test_the_rivals_are_measured_in_the_tables_that_have_a_row_for_them(tmp_path):
