@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_models import save_mlm
-from text_example import sentences, write_text
+from run_example import write_run
+from text_example import sentences
 
-from xlmd.data.encoded import encode
-from xlmd.data.tokenizer import copy_tokenizer, load_tokenizer, train_tokenizer
 from xlmd.errors import UserError
-from xlmd.files import write_json
-from xlmd.systems.xlmd import XLMD, XLMDSettings
+from xlmd.files import read_json
+from xlmd.translate.compare_engines import compare_engines
 from xlmd.translate.engines import best_engine
 from xlmd.translate.export import export
 from xlmd.translate.text import translate_text
@@ -28,26 +26,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run folder with a model of random weights, as training writes it."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    text = write_text(folder.parent / "text", sentences(300))
-    train_tokenizer([text], 120, folder.parent / "tokenizer")
-    copy_tokenizer(folder.parent / "tokenizer", folder / "tokenizer")
-    encode(text, folder / "tokenizer", folder.parent / "dev")
-    tokenizer = load_tokenizer(folder / "tokenizer")
-    mlm = save_mlm(folder.parent / "mlm", vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=402)
-    settings = XLMDSettings(mlm=str(mlm), M=1)
-    torch.manual_seed(0)
-    XLMD(settings, tokenizer).build().save_pretrained(folder / "model")
-    files = {"dev_source": str(folder.parent / "dev"), "dev_reference": str(text), "tokenize": "none"}
-    record = {
-        "description": {"system": "xlmd", "direction": "en-de", "settings": {"M": 1}},
-        "settings": {"system": "xlmd", "settings": vars(settings), "files": files},
-        "seed": 1,
-        "chosen": {"blank_penalty": 1.5},
-    }
-    write_json(folder / "run.json", record)
-    return folder
+    return write_run(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +80,23 @@ def test_translating_takes_the_graphs_in_the_run_folder_as_long_as_they_are_of_i
     weights = tmp_path / "run/model/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + bytes(4))
     assert best_engine(moved, "cpu") == "torch"
+
+
+def test_engines_side_by_side_translate_the_same(run, with_graphs, tmp_path, monkeypatch):
+    def copied(system, model_folder, folder, *, int8):
+        shutil.copytree(with_graphs, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr("xlmd.translate.compare_engines.write_engine", copied)
+    kinds = ("torch", "onnx", "onnx_int8")
+    compare_engines(
+        [f"{run.name}/decodes/iterations=2-engine={kind}" for kind in kinds], runs_folder=str(run.parent),
+        tokenizer=str(run / "tokenizer"), source=str(run.parent / "dev"), reference=str(run.parent / "text"),
+        direction="en-de", defaults={}, sentences=20, warmup=0, runs=1, batch_sizes=[4], threads=[1],
+        out=str(tmp_path / "out.json"),
+    )  # fmt: skip
+    torch_, onnx, int8 = read_json(tmp_path / "out.json")["timings"]
+    assert [one["engine"] for one in (torch_, onnx, int8)] == list(kinds)
+    assert torch_["bleu"] == onnx["bleu"] and int8["ms"] > 0 and int8["spread"] is None
 
 
 def test_a_model_card_says_what_it_is_and_what_int8_costs(with_graphs):

@@ -13,7 +13,7 @@ import yaml
 from snakemake.utils import update_config
 
 from xlmd.experiment.configuration import config_schema
-from xlmd.experiment.tables import TABLES, cells
+from xlmd.experiment.tables import TABLES, cells, in_engines
 from xlmd.reporting.explain import explain
 
 ROOT = Path(__file__).parents[1]
@@ -122,6 +122,9 @@ def test_the_smallest_legal_values_under_awkward_names_reach_every_table_and_no_
             expected *= sum(int(row["sentences"]) > 0 for row in lengths)
         if table == "figure2":
             assert len(cells) == expected
+        elif table == "latency":
+            rows = read_csv(results / "latency.csv")
+            assert len(rows) == len(in_engines(config)) and all(float(row["ms"]) > 0 for row in rows)
         elif table == "table11":
             assert len(read_csv(results / "table11.csv")) == 2 + expected
         else:
@@ -131,7 +134,7 @@ def test_the_smallest_legal_values_under_awkward_names_reach_every_table_and_no_
             ROOT / f"xlmd/resources/paper/table{number}.csv"
         ), number
         assert (results / f"table{number}.tex").read_text().count("\\midrule") == 1
-    for figure in ("figure1", "figure2"):
+    for figure in ("figure1", "figure2", "latency"):
         for kind in ("svg", "pdf", "png"):
             assert (results / f"{figure}.{kind}").stat().st_size > 5000
     assert "reproduced" in (results / "audit.md").read_text()

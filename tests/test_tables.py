@@ -12,8 +12,8 @@ from xlmd.errors import UserError
 from xlmd.experiment.points import Point
 from xlmd.experiment.tables import TABLES, cells
 from xlmd.files import read_json, write_json
-from xlmd.reporting.grid_tables import metric_of
 from xlmd.reporting.make import make
+from xlmd.reporting.results import score_shown
 
 TABLE_NAMES = [table for table in TABLES if table.startswith("table")]
 SCORED = [table for table in TABLE_NAMES if table not in ("table7", "table11")]
@@ -49,7 +49,7 @@ def test_every_cell_of_the_grid_shows_its_own_points_score_and_nothing_else_is_m
     expected = {}
     for cell in cells(config, table):
         name = "bleu" if cell.column == "bleu" else f"{cell.column}_bleu"
-        less = 0 if metric_of(cell.point.direction) == "bleu" else 1
+        less = 0 if score_shown(cell.point.direction) == "bleu" else 1
         expected.setdefault(name, []).append(bleu(cell.point) - less)
     for column, values in expected.items():
         assert sorted(found.pop(column)) == sorted(values)

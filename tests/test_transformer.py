@@ -125,6 +125,14 @@ def test_both_engines_translate_alike(trained, beam):
     assert len({tuple(row) for row in ours}) > 20
 
 
+def test_weights_of_eight_bits_translate_nearly_alike(trained):
+    decoding, sources = TransformerDecoding(beam=1, max_length_extra=4), sentences(60, seed=7)
+    exact, near = Translator(trained.folder, decoding), Translator(trained.folder, decoding, compute_type="int8")
+    assert exact.engine.compute_type == "float32" and near.engine.compute_type.startswith("int8")
+    agree = sum(a == b for a, b in zip(exact.translate(sources), near.translate(sources), strict=True))
+    assert agree > 0.5 * len(sources)
+
+
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_batch_translates_as_its_sentences_alone(trained, beam):
     decoding = TransformerDecoding(beam=beam)

@@ -336,6 +336,27 @@ def latency(argv: Sequence[str]) -> None:
     run(args.pop("cells"), **args)
 
 
+def compare_engines(argv: Sequence[str]) -> None:
+    """Time trained runs in several engines, in batches and on several cores, with the BLEU of what is timed."""
+    from xlmd.translate.compare_engines import compare_engines as run
+
+    parser = _parser(
+        compare_engines, "runs-folder", "tokenizer", "source", "reference", "direction", "out",
+        cells={"nargs": "+", "required": True, "help": "RUN/decodes/NAME-engine=ENGINE of each"},
+        defaults=_DECODER["defaults"],
+        sentences={"type": int, "help": "how many, spread over the file; all if not given"},
+        warmup={"type": int, "default": 2, "help": "batches before the clock starts"},
+        runs={"type": int, "default": 3},
+        batch_sizes={"type": int, "nargs": "+", "default": [1]},
+        threads={"nargs": "+", "default": ["1"], "help": "numbers of cores, or all"},
+        cores={"type": int, "default": os.cpu_count(), "help": "how many all is"},
+    )  # fmt: skip
+    args = vars(parser.parse_args(argv))
+    cores = args.pop("cores")
+    args["threads"] = [cores if number == "all" else int(number) for number in args["threads"]]
+    run(args.pop("cells"), **args)
+
+
 def table(argv: Sequence[str]) -> None:
     """A table of the paper as CSV, Markdown and LaTeX, with the provenance of every measured cell.
 
@@ -350,7 +371,7 @@ def table(argv: Sequence[str]) -> None:
         latency={"help": "timings of the table's systems (JSON)"},
         corpora={"nargs": "+", "default": [], "help": "counts of the cleaned corpora (JSON)"},
     )  # fmt: skip
-    parser.add_argument("name", help="table1 … table11")
+    parser.add_argument("name", help="table1 … table11, latency")
     args = vars(parser.parse_args(argv))
     make(args.pop("name"), **args)
 
@@ -373,6 +394,14 @@ def figure2(argv: Sequence[str]) -> None:
         out={"nargs": "+", "required": True, "help": "files to write; the suffix says the format"},
     )  # fmt: skip
     run(**vars(parser.parse_args(argv)))
+
+
+def latency_figure(argv: Sequence[str]) -> None:
+    """BLEU against the time that a sentence takes, by system and engine, from results/latency.csv."""
+    from xlmd.reporting.latency_figure import latency_figure as run
+
+    out = {"nargs": "+", "required": True, "help": "files to write; the suffix says the format"}
+    run(**vars(_parser(latency_figure, "table", out=out).parse_args(argv)))
 
 
 def audit(argv: Sequence[str]) -> None:
@@ -535,12 +564,33 @@ def export(argv: Sequence[str]) -> None:
     run(folder, out or f"{folder}/{args['format']}", **args)
 
 
+def demo(argv: Sequence[str]) -> None:
+    """Show on a local web page how a trained XLM-D translates, iteration by iteration: xlmd demo --run FOLDER.
+
+    Of several runs, of other M for instance, the page offers a choice. Nobody but this machine reaches the page unless
+    --host says otherwise.
+    """
+    from xlmd.demo.server import serve
+
+    parser = _parser(
+        demo,
+        run={"nargs": "+", "required": True, "dest": "runs", "metavar": "FOLDER", "help": "folders of trained runs"},
+        host={"default": "127.0.0.1", "help": "address to listen on"},
+        port={"type": int, "default": 8000, "help": "0 takes a free one"},
+        engine=_ENGINE | {"default": "auto", "help": _ENGINE["help"] + "; auto: onnx where `xlmd export` has put it"},
+        device=_DEVICE,
+        threads={"type": int, "default": 1, "help": "cores to use"},
+    )
+    args = vars(parser.parse_args(argv))
+    serve(args.pop("runs"), **args)
+
+
 VERBS = {
     verb.__name__: verb
     for verb in (
         resolve, phrasebook, fetch, gather, preprocess, tokenizer, fetch_package, import_tokenizer, import_model,
-        encode, pretrain, train, distill, decode, score, latency, table, figure1, figure2, audit, samples, curves,
-        explain, corpus, translate, export,
+        encode, pretrain, train, distill, decode, score, latency, compare_engines, table, figure1, figure2,
+        latency_figure, audit, samples, curves, explain, corpus, translate, export, demo,
     )
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from xlmd.experiment.configuration import (
 )
 from xlmd.experiment.layout import TEACHER, Layout
 from xlmd.experiment.run_settings import RunSettings, as_flags
-from xlmd.experiment.tables import TABLES, points, shown, timed
+from xlmd.experiment.tables import TABLES, in_engines, points, shown, timed
 
 try:
     resolve_corpora(config)

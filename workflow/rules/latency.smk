@@ -51,3 +51,51 @@ rule latency:
         "xlmd latency --runs-folder {params.runs:q} --cells {params.cells:q} --defaults {params.defaults:q}"
         " --direction {params.direction:q} --tokenizer {params.tokenizer:q} --source {params.source:q} --text {input.text:q}"
         " --device {params.device:q} {params.protocol:q} --tokenize {params.tokenize:q} --romanian {params.romanian:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
+# What the systems take in each engine, in batches and on several cores: results/latency.csv is made of it.
+IN_ENGINES = in_engines(config)
+
+
+rule engines:
+    input:
+        runs=sorted({f"{R}/runs/{point.run}/run.json" for point in IN_ENGINES}),
+        models=sorted({f"{R}/runs/{point.run}/model" for point in IN_ENGINES}),
+        source=encoded_files(LAYOUT.encoded(config["grid"]["analysis"], "test", 0)),
+        reference=LAYOUT.text(config["grid"]["analysis"], "test", 1),
+        tokenizer=tokenizer(config["grid"]["analysis"]),
+    output:
+        LAYOUT.latency("engines"),
+    log:
+        f"{R}/logs/latency/engines.log",
+    benchmark:
+        f"{R}/benchmarks/latency/engines.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: every_core
+    resources:
+        **needs("engines"),
+    params:
+        runs=f"{R}/runs",
+        cells=[point.path for point in IN_ENGINES],
+        defaults=decoding_defaults(*sorted({point.system for point in IN_ENGINES})),
+        direction=config["grid"]["analysis"],
+        source=LAYOUT.encoded(config["grid"]["analysis"], "test", 0),
+        protocol=flags(
+            {
+                name: config["engines"][name]
+                for name in ("sentences", "warmup", "runs", "batch_sizes", "threads")
+            }
+        ),
+        code=code_version(
+            "compare_engines",
+            [
+                f"xlmd.systems.{system}"
+                for system in sorted({point.system for point in IN_ENGINES})
+            ],
+        ),
+    shell:
+        "xlmd compare_engines --runs-folder {params.runs:q} --cells {params.cells:q}"
+        " --defaults {params.defaults:q} --direction {params.direction:q} --tokenizer {input.tokenizer:q}"
+        " --source {params.source:q} --reference {input.reference:q} {params.protocol:q}"
+        " --cores {threads} --out {output:q} 2>&1 | tee {log:q}"

@@ -109,6 +109,28 @@ rule figure2:
         " --out-csv {output.csv:q} --out-provenance {output.provenance:q} 2>&1 | tee {log:q}"
 
 
+rule latency_figure:
+    input:
+        table=f"{R}/latency.csv",
+    output:
+        report(f"{R}/latency.svg", category="Figures", caption="../report/latency.rst"),
+        multiext(f"{R}/latency", ".pdf", ".png"),
+    log:
+        f"{R}/logs/latency_figure.log",
+    benchmark:
+        f"{R}/benchmarks/latency_figure.tsv"
+    conda:
+        "../envs/xlmd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_version("latency_figure"),
+    shell:
+        "xlmd latency_figure --table {input.table:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
 rule audit:
     input:
         [f"{R}/{table}.csv" for table in AUDITED],
@@ -121,9 +143,9 @@ rule audit:
         tokenizer=tokenizer(config["grid"]["analysis"]),
         texts=sorted(
             {
-                LAYOUT.text(point.direction, split, side)
+                LAYOUT.text(point.direction, "test", side, raw)
                 for point in points(config, *AUDITED)
-                for split, side in (("test", 0), ("test", 1))
+                for side, raw in ((0, False), (1, False), (1, True))
             }
         ),
         counts=sorted(

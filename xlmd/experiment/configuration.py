@@ -11,7 +11,8 @@ import yaml
 
 from xlmd.errors import UserError
 from xlmd.experiment.grid import ALWAYS_SPELT, BASELINE, OURS, Grid
-from xlmd.experiment.names import DECODING, DIRECTION, FOLDER_NAME, FOLDER_PATH, LANGUAGE
+from xlmd.experiment.layout import TEACHER
+from xlmd.experiment.names import DECODING, DIRECTION, FOLDER_NAME, FOLDER_PATH, LANGUAGE, parse_run
 from xlmd.experiment.tables import TABLES
 from xlmd.files import RESOURCES
 from xlmd.pretrained.registry import find_model
@@ -194,6 +195,8 @@ def _inconsistencies(config: dict[str, Any], default_layers: int) -> Iterator[tu
         if system not in config["systems"]:
             yield "systems", f"{system!r} is missing; the tables need it"
             return
+    for name in config["engines"]["transformers"]:
+        yield from _transformer(name)
     for number, entry in enumerate(grid["compared"]):
         yield from _compared(f"grid.compared.{number}", entry, config, pairs)
     for setting in ALWAYS_SPELT:
@@ -206,6 +209,19 @@ def _inconsistencies(config: dict[str, Any], default_layers: int) -> Iterator[tu
                 yield f"systems.{system}.decoding.{option}", f"{value} cannot stand in the name of a decoding"
     if not config["systems"][BASELINE]["decoding"]:
         yield f"systems.{BASELINE}.decoding", "must name an option, as beam; the tables' decoding is called by it"
+
+
+def _transformer(name: str) -> Iterator[tuple[str, str]]:
+    key, example = "engines.transformers", f"{BASELINE}-distilled-encoder_layers=3-decoder_layers=1"
+    try:
+        system = parse_run(f"xx-xx/{name}").system
+    except UserError:
+        yield key, f"{name!r} does not name a run without its direction, as {example}"
+        return
+    if system != BASELINE:
+        yield key, f"{name!r} is no {BASELINE}; other systems are named by grid.compared"
+    if name == TEACHER:
+        yield key, f"{name!r} is there already"
 
 
 def _compared(

@@ -1,10 +1,10 @@
 """What tables are made of: columns and rows of points, from the lists in the configuration's `grid`."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from xlmd.experiment.names import DATA, Options, parse_decoding
+from xlmd.experiment.names import DATA, Options, parse_decoding, parse_run
 from xlmd.experiment.points import Point
 
 # The two systems that the paper's tables are about.
@@ -14,6 +14,8 @@ BASELINE, OURS = "transformer", "xlmd"
 # `xlmd.systems.xlmd`. Names spell these only where they differ, and M, s and the number of iterations always.
 DEFAULTS = {"reset": False, "add_and_scale": True, "strategy": "dynamic", "static_block": 8}
 ALWAYS_SPELT = ("M", "s")
+
+GREEDY: Options = (("beam", 1),)
 
 
 class Grid:
@@ -33,6 +35,8 @@ class Grid:
         self.compared: list[dict[str, Any]] = [
             {"data": ["distilled"]} | entry for entry in grid["compared"] if table in entry["tables"]
         ]
+        self.engine_iterations: list[int] = config["engines"]["iterations"]
+        self.transformers: list[str] = config["engines"]["transformers"]
         self.implied: dict[str, Any] = implied(config)
         self._baseline_decoding: Options = tuple(sorted(systems[BASELINE]["decoding"].items()))
 
@@ -130,6 +134,18 @@ def compared(grid: Grid, column: Column) -> Iterator[Point]:
                 yield Point(column.direction, entry["system"], data, decoding=tuple(parse_decoding(name).items()))
 
 
+def transformers(grid: Grid, column: Column) -> Iterator[Point]:
+    """The baseline and the Transformers that engines are compared on beside it, each decoded as the baseline and
+    greedily."""
+    reference = grid.baseline(column.direction)
+    runs = [parse_run(f"{column.direction}/{name}") for name in grid.transformers]
+    further = [replace(reference, data=run.data, settings=tuple(run.overrides.items())) for run in runs]
+    for point in (reference, *further):
+        yield point
+        if dict(point.decoding).get("beam") != 1:
+            yield replace(point, decoding=GREEDY)
+
+
 def ours(m: Numbers, iterations: Numbers | None, **settings: Any) -> Rows:
     """XLM-D of every M with every number of iterations (None: the column's), on distilled data where the column does
     not say otherwise."""
@@ -175,6 +191,10 @@ def several(grid: Grid) -> list[int]:
 
 def one_and_several(grid: Grid) -> list[int]:
     return list(dict.fromkeys([1, *grid.iterations]))
+
+
+def engine_iterations(grid: Grid) -> list[int]:
+    return grid.engine_iterations
 
 
 def most(grid: Grid) -> list[int]:

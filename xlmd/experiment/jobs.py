@@ -91,8 +91,8 @@ def decoded_together(config: dict[str, Any]) -> dict[tuple[str, ...], list[str]]
 
 
 def timings(layout: Layout, table: str) -> list[str]:
-    """The file with the times of a table's systems, if it shows speeds."""
-    job = TABLES[table].timed_with
+    """The file with the times of a table's systems, if it shows any."""
+    job = TABLES[table].timed_by
     return [layout.latency(job)] if job else []
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from xlmd.experiment.grid import (
     BASELINE,
+    OURS,
     Columns,
     Grid,
     Rows,
@@ -18,6 +19,7 @@ from xlmd.experiment.grid import (
     baseline,
     compared,
     directions,
+    engine_iterations,
     every_m,
     figure2_m,
     further_directions,
@@ -34,6 +36,7 @@ from xlmd.experiment.grid import (
     several,
     static_and_dynamic,
     transform_only,
+    transformers,
     upsampling_ratios,
 )
 from xlmd.experiment.points import Cell, Point
@@ -44,7 +47,7 @@ class TableSpec:
     """One table or figure.
 
     columns, rows: what is measured, each row in each column.
-    form: a grid of figures; BLEU by the length of sentences; one sentence's translations; a picture.
+    form: a grid of figures; BLEU by the length of sentences; one sentence's translations; times by engine; a picture.
     figure: what a cell of a grid shows.
     timed_with: the table in whose job its systems are timed, if it shows speeds.
     one_seed: it is of the first seed, not a mean over all.
@@ -58,7 +61,7 @@ class TableSpec:
     title: str
     columns: Columns
     rows: tuple[Rows, ...]
-    form: Literal["grid", "lengths", "case", "picture"] = "grid"
+    form: Literal["grid", "lengths", "case", "engines", "picture"] = "grid"
     figure: Literal["bleu", "latency_ms"] = "bleu"
     timed_with: str | None = None
     one_seed: bool = False
@@ -80,6 +83,11 @@ class TableSpec:
         return f"{self.label}: {self.title}"
 
     @property
+    def timed_by(self) -> str | None:
+        """The job that makes its times, if it shows any."""
+        return ENGINES_JOB if self.form == "engines" else self.timed_with
+
+    @property
     def compares(self) -> bool:
         """Whether it has a place for the systems of `grid.compared`."""
         return compared in self.rows
@@ -96,6 +104,13 @@ class TableSpec:
                 for point in rows(grid, column):
                     yield Cell(column.name, point)
 
+
+# The programs that run a system's models; what is not named runs in torch alone.
+ENGINES = {
+    BASELINE: ("torch", "ctranslate2", "ctranslate2_int8"),
+    OURS: ("torch", "onnx", "onnx_int8"),
+}
+ENGINES_JOB = "engines"
 
 TABLES: dict[str, TableSpec] = {
     spec.name: spec
@@ -120,6 +135,7 @@ TABLES: dict[str, TableSpec] = {
             timed_with="table2",
             paper=("table2",),
             protocols=True,
+            audited=True,
         ),
         TableSpec(
             "table3",
@@ -213,6 +229,14 @@ TABLES: dict[str, TableSpec] = {
             paper=("table1", "table2"),
             audited=True,
         ),
+        TableSpec(
+            "latency",
+            "Systems and engines",
+            columns=analysis("ms"),
+            rows=(transformers, compared, transform_only(m_0), ours(every_m, engine_iterations)),
+            form="engines",
+            one_seed=True,
+        ),
     )
 }
 
@@ -261,6 +285,17 @@ def timed(config: dict[str, Any], table: str) -> list[Point]:
     reference = Grid(config, table).baseline(direction)
     optimised = replace(reference, decoding=(("engine", "ctranslate2"),))
     return [reference, optimised, *reversed(kept.values())] if job else []
+
+
+def in_engines(config: dict[str, Any]) -> list[Point]:
+    """The points that engines are compared on, once for each engine that runs them, as an option of their decoding."""
+    return [
+        replace(point, decoding=(*point.decoding, ("engine", engine)))
+        for spec in TABLES.values()
+        if spec.form == "engines"
+        for point in points(config, spec.name)
+        for engine in ENGINES.get(point.system, ("torch",))
+    ]
 
 
 def timed_together() -> list[list[TableSpec]]:

@@ -45,12 +45,17 @@ def exported(run: str | Path, *, int8: bool = False, threads: int | None = 1) ->
     return engine
 
 
+def write_engine(system: XLMD, model_folder: Path, folder: Path, *, int8: bool) -> None:
+    """Write into `folder` what `OnnxEngine` reads of a trained model, with the quantised graphs too if int8."""
+    model = system.load(model_folder)
+    model.config.save_pretrained(folder)
+    write_graphs(model, folder, weights_sha256(model_folder))
+    if int8:
+        quantise(folder)
+
+
 def _made_now(system: XLMD, model_folder: Path, int8: bool, threads: int | None) -> OnnxEngine:
     logger.info("making ONNX graphs of %s; `xlmd export` keeps them", model_folder)
-    with TemporaryDirectory() as temporary:
-        folder, model = Path(temporary), system.load(model_folder)
-        model.config.save_pretrained(folder)
-        write_graphs(model, folder, weights_sha256(model_folder))
-        if int8:
-            quantise(folder)
+    with TemporaryDirectory() as folder:
+        write_engine(system, model_folder, Path(folder), int8=int8)
         return OnnxEngine(folder, int8=int8, threads=threads)

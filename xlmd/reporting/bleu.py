@@ -2,9 +2,11 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 
@@ -16,6 +18,9 @@ from xlmd.files import write_json
 
 # sacreBLEU's tokenizer for text of a language whose words 13a cannot find.
 TOKENIZERS = {"ja": "ja-mecab", "ko": "ko-mecab", "zh": "zh", "km": "char", "lo": "char", "my": "char", "th": "char"}
+
+# force: the text is tokenised on purpose, so sacreBLEU need not warn about it.
+_MOSES = BLEU(tokenize="none", force=True)
 
 # Table 7's ranges of reference lengths, each named by its shortest.
 BUCKETS = (1, 10, 20, 30, 40)
@@ -85,6 +90,34 @@ def score(
     return scores
 
 
+def sentence_counts(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    language: str,
+    *,
+    detokenized: bool,
+    tokenize: Tokenization,
+    romanian: Letters,
+) -> np.ndarray:
+    """What BLEU counts in each sentence, (sentences, counts) int64: `bleu_of` their sum is the score, which so can be
+    resampled.
+
+    hypotheses: Moses-tokenised. references: the same, for the `bleu` of `score`, or, if detokenized, raw text, for its
+    `sacrebleu`. language, tokenize, romanian: as for `score`.
+    """
+    lines, expected = ([respelt(line, language, romanian) for line in side] for side in (hypotheses, references))
+    metric = _detokenized_metric(language, None) if detokenized else _MOSES
+    if detokenized:
+        lines = detokenize(lines, language, tokenize)
+    # sacreBLEU's own bootstrap resamples these too.
+    return np.array(metric._extract_corpus_statistics(lines, [expected]), dtype=np.int64)
+
+
+def bleu_of(counts: np.ndarray) -> float:
+    """BLEU, in per cent, of the sum of `sentence_counts`."""
+    return _MOSES._compute_score_from_stats(counts.tolist()).score
+
+
 def split_compounds(line: str) -> str:
     """Tokenised text with hyphenated compounds split, as tensor2tensor's and fairseq's En-De scripts score it.
 
@@ -121,8 +154,7 @@ def _check_parallel(reference: str | Path, expected: list[str], path: str | Path
 
 
 def _moses_bleu(hypotheses: list[str], references: list[str]) -> dict[str, Any]:
-    # force: the text is tokenised on purpose, so sacreBLEU need not warn about it.
-    return _summary(BLEU(tokenize="none", force=True), hypotheses, references)
+    return _summary(_MOSES, hypotheses, references)
 
 
 def _detokenized_metric(language: str, tokenizer: str | None) -> BLEU:

@@ -10,7 +10,7 @@ from xlmd.reporting.results import Result
 
 
 def caption(
-    scale: dict[str, str],
+    scale: dict[str, Any],
     results: Sequence[Result],
     timings: dict[str, Any],
     corpora: list[dict[str, Any]],
@@ -25,6 +25,7 @@ def caption(
     seeds = sorted({result.record["seed"] for result in results})
     return [
         _scale(scale),
+        *_noise(scale),
         *_corpora(corpora),
         *_training(results),
         *_depth(results),
@@ -34,7 +35,16 @@ def caption(
     ]
 
 
-def _scale(scale: dict[str, str]) -> str:
+def _noise(scale: dict[str, Any]) -> list[str]:
+    if not scale.get("noise"):
+        return []
+    return [
+        f"From seed to seed, and from one type of CPU to another, a cell moves by up to {scale['noise']:g} BLEU: a "
+        "smaller difference between models that were trained apart is no finding."
+    ]
+
+
+def _scale(scale: dict[str, Any]) -> str:
     return (
         f"Scale: **{scale['name']}**. {scale['description']}. Columns named *paper* quote the paper's figures at its "
         "own scale; unless this scale is the paper's, measured figures cannot be compared with them in absolute value."

@@ -35,7 +35,10 @@ def case_table(spec: TableSpec, cells: Sequence[Cell], results: Results, config:
     number = choose(references, baseline.translations, ours.translations)
     translations = mark(baseline.translations[number], ours.translations[number])
     marked = dict(zip((baseline.point, ours.point), translations, strict=True))
-    rows = [{"who": "Source", "text": sources[number]}, {"who": "Target", "text": references[number]}]
+    rows: list[dict[str, Any]] = [
+        {"who": "Source", "text": sources[number]},
+        {"who": "Target", "text": references[number]},
+    ]
     rows += [
         {
             "who": result.name,

@@ -4,17 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from xlmd.errors import UserError
-from xlmd.files import atomic_write
+from xlmd.reporting.figures import STYLES, save
 
-# Distinguishable in greyscale too: runs differ in line style as well as colour.
-_STYLES = ["-", "--", "-.", ":"]
 _VALIDATION = {"bleu": "dev BLEU (validation sample)", "dev_accuracy": "accuracy at masked positions"}
 
 
@@ -30,7 +25,7 @@ def curves(runs: Sequence[str], out: str) -> None:
     for column, (name, group) in zip(axes.T, columns.items(), strict=True):
         column[0].set_title(name, fontsize=9)
         for number, (label, rows) in enumerate(group):
-            style = {"label": label, "linestyle": _STYLES[number % len(_STYLES)], "linewidth": 1.2}
+            style = {"label": label, "linestyle": STYLES[number % len(STYLES)]["linestyle"], "linewidth": 1.2}
             for axis, names in ((column[0], ["loss"]), (column[1], list(_VALIDATION))):
                 for metric in names:
                     points = rows[rows["name"] == metric]
@@ -43,6 +38,5 @@ def curves(runs: Sequence[str], out: str) -> None:
             axis.tick_params(labelsize=7)
         column[0].legend(fontsize=7)
     figure.tight_layout()
-    with atomic_write(out, "wb") as handle:
-        figure.savefig(handle, format=Path(out).suffix.removeprefix("."), dpi=130)
+    save(figure, out)
     plt.close(figure)

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sacrebleu.metrics import BLEU
-from sacrebleu.significance import PairedTest
 
 from xlmd.data.text import read_lines
 from xlmd.experiment.layout import Layout
 from xlmd.experiment.tables import TABLES, cells
-from xlmd.reporting.results import Result, Results
+from xlmd.reporting.bleu import bleu_of, sentence_counts
+from xlmd.reporting.results import Result, Results, ScoreName, score_shown
 
 FOR, AGAINST, OPEN = "for", "against", "open"
-SAMPLES, LEVEL = 1000, 0.05
+SAMPLES, LEVEL, SEED = 1000, 0.05, 12345
 
-_METRIC = BLEU(tokenize="none", force=True)
+Term = tuple[float, Result, Sequence[int] | None]  # weight, result, which of its sentences (None: all)
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,29 @@ def at_least(least: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and value >= least
 
 
-def other_than(excluded: Any) -> Callable[[Any], bool]:
+def other_than(*excluded: Any) -> Callable[[Any], bool]:
     """For `where`: anything else."""
-    return lambda value: value != excluded
+    return lambda value: value not in excluded
+
+
+def one_of(*allowed: Any) -> Callable[[Any], bool]:
+    """For `where`: nothing else."""
+    return lambda value: value in allowed
 
 
 class Evidence:
-    """The results that claims are tested on."""
+    """The results that claims are tested on.
+
+    Scores are those that the tables show: `score_shown` for the direction, or, by length, BLEU of Moses tokens. Whether
+    a difference of them is more than the choice of test sentences makes is decided by resampling these; one between
+    models trained apart, and smaller than `noise`, is open whatever they say.
+    """
 
     def __init__(self, config: dict[str, Any], tables: set[str]) -> None:
         """tables: those whose results are there."""
         self.config, self.tables, self.layout = config, tables, Layout(config)
+        self.noise: float = config["scale"].get("noise") or 0.0
+        self._counted: dict[tuple[Path, ScoreName], np.ndarray] = {}
 
     def results(self, table: str, condition: Condition) -> list[Shown]:
         """The results of a table that are as the condition says, timed ones with times; none if it was not made."""
@@ -102,81 +114,122 @@ class Evidence:
                     yield low.result, high.result
 
     def better(self, a: Result, b: Result) -> Comparison:
-        """Whether a's translations are better than b's (BLEU of Moses tokens, paired bootstrap)."""
-        scores = [result.score["bleu"]["score"] for result in (a, b)]
-        p = self._bootstrap(a, b) if a.translations != b.translations else 1.0
-        own, other = _names(a, b)
-        text = f"{a.point.direction}: {own} {scores[0]:.2f}, {other} {scores[1]:.2f} ({_spelt(p)})"
-        return Comparison(text, _outcome(scores[0] - scores[1], p < LEVEL))
+        """Whether a's translations are better than b's; two-sided."""
+        observed, sampled = self._resampled([(1, a, None), (-1, b, None)])
+        p = _two_sided(observed, sampled)
+        scores = (f"{name} {result.shown_score:.2f}" for name, result in zip(_names(a, b), (a, b), strict=True))
+        doubt = f"{_spelt(p)}{self._noisy(observed, a, b)}"
+        text = f"{a.point.direction}: {', '.join(scores)} ({doubt}){self._starts(a, b)}"
+        return Comparison(text, self._outcome(observed, p, a, b))
 
-    def faster(self, a: Result, b: Result) -> Comparison | None:
-        """Whether a is faster than b, by every run of the timing, of which there must be several."""
-        if not a.latency or not b.latency:
-            return None
-        times = [latency["translation"]["run_means"] for latency in (a.latency, b.latency)]
-        means = [latency["translation"]["mean"] for latency in (a.latency, b.latency)]
-        several = all(len(means) > 1 for means in times)  # one run cannot tell a difference from noise
-        apart = several and (max(times[0]) < min(times[1]) or max(times[1]) < min(times[0]))
-        own, other = _names(a, b)
-        text = f"{own} {means[0]:.1f} ms, {other} {means[1]:.1f} ms"
-        return Comparison(text, _outcome(means[1] - means[0], apart))
-
-    def above_zero(self, text: str, terms: Sequence[tuple[float, Result, Sequence[int] | None]]) -> Comparison:
-        """Whether a weighted sum of BLEU scores is above zero; p is the share of samples with the other sign.
-
-        terms: (weight, result, which of its sentences; None: all).
-        """
-        observed, sampled = self._resampled(terms)
-        p = float(np.mean(sampled <= 0 if observed > 0 else sampled >= 0))
-        return Comparison(f"{text} ({_spelt(p)})", _outcome(observed, p < LEVEL))
+    def difference(self, text: str, terms: Sequence[Term], score: ScoreName | None = None) -> Comparison:
+        """Whether a weighted sum of scores is above zero; two-sided. score: if not that of the directions."""
+        observed, sampled = self._resampled(terms, score)
+        p, results = _two_sided(observed, sampled), [result for _, result, _ in terms]
+        described = f"{text}: {observed:+.2f} ({_spelt(p)}{self._noisy(observed, *results)})"
+        return Comparison(described, self._outcome(observed, p, *results))
 
     def within(self, margin: float, a: Result, b: Result) -> Comparison:
-        """Whether a's BLEU is within `margin` of b's; p is the share of samples on the other side of the margin."""
+        """Whether a's score is within `margin` of b's, or beyond: one-sided, as tests of equivalence are.
+
+        p is the share of samples on the other side of the margin.
+        """
         observed, sampled = self._resampled([(1, a, None), (-1, b, None)])
         inside = np.abs(sampled) < margin
-        p = float(np.mean(~inside if abs(observed) < margin else inside))
+        p = (1 + np.sum(~inside if abs(observed) < margin else inside)) / (1 + SAMPLES)
         own, other = _names(a, b)
-        text = f"{a.point.direction}: {own} {observed:+.2f} BLEU against {other}, margin {margin:g} ({_spelt(p)})"
-        return Comparison(text, _outcome(margin - abs(observed), p < LEVEL))
+        text = (
+            f"{a.point.direction}: {own} {observed:+.2f} against {other}, margin {margin:g} ({_spelt(p)}, one-sided"
+            f"{self._noisy(observed, a, b)}){self._starts(a, b)}"
+        )
+        return Comparison(text, self._outcome(margin - abs(observed), p, a, b, size=observed))
 
-    def _resampled(self, terms: Sequence[tuple[float, Result, Sequence[int] | None]]) -> tuple[float, np.ndarray]:
-        """A weighted sum of BLEU scores, and the same of resampled sentences, (SAMPLES,).
+    def faster(self, a: Result, b: Result) -> Comparison | None:
+        """Whether a is faster than b, by every run of the timing, of which there must be several; two-sided."""
+        return self.times_as_fast(1, a, b)
+
+    def times_as_fast(self, ratio: float, a: Result, b: Result) -> Comparison | None:
+        """Whether a is more than `ratio` times as fast as b, by every run; two-sided. None if one was not timed."""
+        if not a.latency or not b.latency:
+            return None
+        own, other = a.latency["translation"], b.latency["translation"]
+        lowest = min(other["run_means"]) / max(own["run_means"])
+        highest = max(other["run_means"]) / min(own["run_means"])
+        several = min(len(own["run_means"]), len(other["run_means"])) > 1  # one run cannot tell a difference from noise
+        names = _names(a, b)
+        text = (
+            f"{names[0]} {own['mean']:.1f} ms, {names[1]} {other['mean']:.1f} ms: {other['mean'] / own['mean']:.2f}×"
+            f" ({lowest:.2f} to {highest:.2f} over runs)"
+        )
+        if not several or lowest <= ratio <= highest:
+            return Comparison(text, OPEN)
+        return Comparison(text, FOR if lowest > ratio else AGAINST)
+
+    def references(self, result: Result) -> list[str]:
+        """Moses-tokenised."""
+        return read_lines(self.layout.text(result.point.direction, "test", 1))
+
+    def starting_point(self, result: Result) -> str:
+        """What a model was trained from, in a few words."""
+        base = self.layout.base(result.point.direction)
+        called = {self.layout.mlm(base): f"base {base}"}
+        return " and ".join(called.get(model, model) for model in result.started_from) or "random weights"
+
+    def _starts(self, a: Result, b: Result) -> str:
+        """What the two were trained from, if not from the same."""
+        first, second = self.starting_point(a), self.starting_point(b)
+        return "" if first == second else f"; from {first} and from {second}"
+
+    def _noisy(self, observed: float, *results: Result) -> str:
+        return f"; within the noise of trainings, {self.noise:g}" if self._is_noise(observed, *results) else ""
+
+    def _is_noise(self, observed: float, *results: Result) -> bool:
+        return len({result.run for result in results}) > 1 and abs(observed) < self.noise
+
+    def _outcome(self, observed: float, p: float, *results: Result, size: float | None = None) -> str:
+        """size: the difference of scores, if it is not what was observed."""
+        if p >= LEVEL or observed == 0 or self._is_noise(observed if size is None else size, *results):
+            return OPEN
+        return FOR if observed > 0 else AGAINST
+
+    def _resampled(self, terms: Sequence[Term], score: ScoreName | None = None) -> tuple[float, np.ndarray]:
+        """A weighted sum of scores, and the same of resampled sentences, (SAMPLES,).
 
         The same sentences are drawn for results of the same sentences of a direction.
         """
-        random = np.random.default_rng(12345)
+        random = np.random.default_rng(SEED)
         drawn: dict[tuple, np.ndarray] = {}
         observed, sampled = 0.0, np.zeros(SAMPLES)
         for weight, result, lines in terms:
-            statistics = self._statistics(result)[slice(None) if lines is None else list(lines)]
+            counts = self._counts(result, score or score_shown(result.point.direction))
+            counts = counts if lines is None else counts[list(lines)]
             key = (result.point.direction, None if lines is None else tuple(lines))
-            if key not in drawn:
-                drawn[key] = random.integers(len(statistics), size=(SAMPLES, len(statistics)))
-            observed += weight * _bleu(statistics.sum(0))
-            sampled += weight * np.array([_bleu(statistics[draw].sum(0)) for draw in drawn[key]])
+            if key not in drawn:  # how often each sentence is drawn
+                drawn[key] = random.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=SAMPLES)
+            observed += weight * bleu_of(counts.sum(0))
+            sampled += weight * np.array([bleu_of(sample) for sample in drawn[key] @ counts])
         return observed, sampled
 
-    def _statistics(self, result: Result) -> np.ndarray:
-        """What sacreBLEU counts in each sentence, (sentences, counts)."""
-        references = self.references(result)
-        # sacreBLEU's own bootstrap resamples these too.
-        counts = _METRIC._extract_corpus_statistics(result.translations, [references])
-        return np.array(counts)
+    def _counts(self, result: Result, score: ScoreName) -> np.ndarray:
+        key = (result.folder, score)
+        if key not in self._counted:
+            direction, how = result.point.direction, self.config["preprocessing"]
+            detokenized = score == "sacrebleu"
+            self._counted[key] = sentence_counts(
+                result.translations,
+                read_lines(self.layout.text(direction, "test", 1, raw=detokenized)),
+                direction.split("-")[1],
+                detokenized=detokenized,
+                tokenize=how["tokenize"],
+                romanian=how["romanian"],
+            )
+        return self._counted[key]
 
-    def references(self, result: Result) -> list[str]:
-        return read_lines(self.layout.text(result.point.direction, "test", 1))
 
-    def _bootstrap(self, a: Result, b: Result) -> float:
-        references = self.references(a)
-        test = PairedTest(
-            [("b", b.translations), ("a", a.translations)],
-            {"BLEU": _METRIC},
-            references=[references],
-            test_type="bs",
-            n_samples=SAMPLES,
-        )
-        scores: Any = test()[1]["BLEU"]  # of both systems, though sacreBLEU's annotations admit their names here
-        return scores[1].p_value
+def _two_sided(observed: float, sampled: np.ndarray) -> float:
+    """How probable it is to see so much on either side if there is nothing: twice the share of samples beyond zero."""
+    beyond = min(np.sum(sampled <= 0), np.sum(sampled >= 0))
+    return min(1.0, 2 * float(1 + beyond) / (1 + len(sampled)))
 
 
 def _names(a: Result, b: Result) -> tuple[str, str]:
@@ -188,17 +241,7 @@ def _names(a: Result, b: Result) -> tuple[str, str]:
 
 
 def _spelt(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-
-
-def _bleu(counts: np.ndarray) -> float:
-    return _METRIC._compute_score_from_stats(list(counts)).score
-
-
-def _outcome(difference: float, significant: bool) -> str:
-    if not significant or difference == 0:
-        return OPEN
-    return FOR if difference > 0 else AGAINST
+    return f"p = {p:.3f}"
 
 
 def _shown(column: str, result: Result) -> Shown:

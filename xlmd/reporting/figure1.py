@@ -42,7 +42,8 @@ def parts(model: XLMDForTranslation) -> list[tuple[str, str, int, str]]:
 
     Adds up to the model's parameters: a tied tensor counts where it stands first.
     """
-    config, roberta, seen = model.config, model.roberta, set()
+    config, roberta = model.config, model.roberta
+    seen: set[int] = set()
 
     def count(module: torch.nn.Module | None) -> int:
         new = [p for p in module.parameters() if id(p) not in seen] if module is not None else []

@@ -13,7 +13,7 @@ from xlmd.experiment.configuration import read_config
 from xlmd.experiment.tables import TABLES, cells, timed
 from xlmd.reporting.figures import STYLES, save
 from xlmd.reporting.grid_tables import collect, mean_score, speeds
-from xlmd.reporting.paper import read_paper
+from xlmd.reporting.paper import number, read_paper
 from xlmd.reporting.provenance import provenance
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table, write_csv
@@ -46,7 +46,7 @@ def figure2(
     for (system, iterations), columns in collect(spec, shown, results).items():
         (found,) = columns.values()
         score, speed = mean_score(found), fast[system, iterations]
-        speed = speed._replace(deviation=_spread(speed.value, baseline, found[0]))
+        speed = speed._replace(deviation=_spread(speed, baseline, found[0]))
         if iterations.isdigit():  # what has no number has no place on the axis, only in the CSV file
             lines[system].append((int(iterations), score, speed))
         measured = {"system": system, "iterations": iterations, "measured_as": found[0].measured_as}
@@ -59,12 +59,12 @@ def figure2(
     provenance([table], used, config=settings, corpora=[], out=out_provenance)
 
 
-def _spread(ratio: float, *timed_results: Result) -> float | None:
+def _spread(speed: Measured, *timed_results: Result) -> float | None:
     """The standard deviation of a speed-up, from those of the runs of both times; None for a single run."""
-    times = [result.latency["translation"] for result in timed_results]
+    times = [result.timing["translation"] for result in timed_results]
     if any(time["spread"] is None for time in times):
         return None
-    return ratio * math.hypot(*(time["spread"] / time["mean"] for time in times))
+    return float(speed.value) * math.hypot(*(time["spread"] / time["mean"] for time in times))
 
 
 _COLUMNS = [
@@ -81,7 +81,8 @@ def _paper_lines(papers: Sequence[str | Path], direction: str) -> dict[str, list
     lines = defaultdict(list)
     for row in [row for path in papers for row in read_paper(path)]:
         if row["system"] in PAPER_POINTS and row.get(direction):
-            lines[row["system"]].append((int(row["iterations"]), float(row[direction]), float(row["speedup"])))
+            iterations = int(number(row["iterations"]))
+            lines[row["system"]].append((iterations, number(row[direction]), number(row["speedup"])))
     return {system: sorted(points) for system, points in lines.items()}
 
 
@@ -111,10 +112,10 @@ def _draw(lines, paper, settings, out) -> None:
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=3, fontsize=8, bbox_to_anchor=(0.5, -0.14))
     seeds = settings["grid"]["seeds"]
-    bars = f"standard deviation of {len(seeds)} seeds (a) and of" if len(seeds) > 1 else "one seed; bars (b):"
+    spread = f"standard deviation of {len(seeds)} seeds (a) and of" if len(seeds) > 1 else "one seed; bars (b):"
     runs = f"{settings['latency']['runs']} timing runs"
     deviation = "" if len(seeds) > 1 else " standard deviation of"
-    figure.suptitle(f"Scale: {settings['scale']['name']}; {bars}{deviation} {runs}", fontsize=9)
+    figure.suptitle(f"Scale: {settings['scale']['name']}; {spread}{deviation} {runs}", fontsize=9)
     figure.tight_layout()
     save(figure, *out)
     plt.close(figure)

@@ -16,16 +16,8 @@ OUR_WORK = "Our work"
 KEYS = ("system", "iterations")
 STATISTICS = ("mean", "median", "p95", "spread")  # of a system's translation times
 
-# The paper scores these with tokenized BLEU and all others with sacreBLEU (§3.1).
-TOKENIZED = {"en-de", "de-en", "en-ro", "ro-en", "en-fr", "fr-en"}
-
 Row = tuple[str, str]  # the system as the paper prints it, and its iterations
 Paper = list[dict[str, str | None]]
-
-
-def metric_of(direction: str) -> str:
-    """The score that the paper reports for a direction: "bleu" (of Moses tokens) or "sacrebleu"."""
-    return "bleu" if direction in TOKENIZED else "sacrebleu"
 
 
 def grid_table(spec: TableSpec, cells: Sequence[Cell], results: Results, timed: Sequence[Point], paper: Paper) -> Table:
@@ -39,7 +31,7 @@ def grid_table(spec: TableSpec, cells: Sequence[Cell], results: Results, timed: 
 
     printed = figure_columns(paper)
     columns = list(dict.fromkeys([*printed, *(cell.column for cell in cells)]))
-    quoted = {(row.get("system"), row["iterations"]): row for row in paper}
+    quoted = {(str(row["system"]), str(row["iterations"])): row for row in paper}
     rows = []
     for key in [*quoted, *(key for key in sorted(found, key=lambda key: _is_ours(found[key])) if key not in quoted)]:
         own, theirs = found.get(key, {}), quoted.get(key, {})
@@ -74,8 +66,7 @@ def collect(spec: TableSpec, cells: Sequence[Cell], results: Results) -> dict[Ro
 
 def mean_score(results: Sequence[Result]) -> Measured:
     """The mean over seeds of the score that the paper gives for the direction."""
-    scores = [result.score[metric_of(result.point.direction)]["score"] for result in results]
-    return Measured.mean(scores, [result.origin() for result in results])
+    return Measured.mean([result.shown_score for result in results], [result.origin() for result in results])
 
 
 def _is_ours(columns: dict[str, list[Result]]) -> bool:
@@ -112,10 +103,10 @@ def speeds(results: Results, timed: Sequence[Point], baseline: int = 0) -> dict[
     if not timed:
         return {}
     reference = results[timed[baseline]]
-    mean = reference.latency["translation"]["mean"]
+    mean = reference.timing["translation"]["mean"]
     return {
         (result.row, result.iterations): Measured(
-            mean / result.latency["translation"]["mean"], (result.origin(), reference.origin("baseline"))
+            mean / result.timing["translation"]["mean"], (result.origin(), reference.origin("baseline"))
         )
         for result in results.all(timed)
     }
@@ -128,11 +119,11 @@ def latency_table(spec: TableSpec, results: Results, timed: Sequence[Point]) -> 
     rows = []
     for result in results.all(timed):
         key = (result.row, result.iterations)
-        row = {"system": key[0], "measured_as": result.measured_as, "iterations": key[1]}
+        row: dict[str, Any] = {"system": key[0], "measured_as": result.measured_as, "iterations": key[1]}
         row |= {statistic: _timing(result, statistic) for statistic in STATISTICS}
-        row["text_to_text"] = Measured(result.latency["text_to_text"]["mean"], (result.origin(),))
+        row["text_to_text"] = Measured(result.timing["text_to_text"]["mean"], (result.origin(),))
         for size in sizes:
-            row[f"throughput_{size}"] = Measured(result.latency["throughput"][str(size)], (result.origin(),))
+            row[f"throughput_{size}"] = Measured(result.timing["throughput"][str(size)], (result.origin(),))
         rows.append(row | {column: figures[key] for column, figures in over.items()})
     columns = [
         Column("system", "System"),
@@ -165,7 +156,8 @@ def score_table(spec: TableSpec, results: Sequence[Result]) -> Table:
     }
     if any(result.score["bleu_without_diacritics"] for result in results):
         metrics["bleu_without_diacritics"] = "BLEU, Romanian without diacritics"
-    rows, signatures = [], {heading: {} for heading in metrics.values()}
+    rows: list[dict[str, Any]] = []
+    signatures: dict[str, dict[str, None]] = {heading: {} for heading in metrics.values()}
     for result in results:
         row = {"decoding": result.point.path, "seed": result.record["seed"]}
         for metric, heading in metrics.items():

@@ -3,17 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+from xlmd.errors import UserError
 from xlmd.experiment.configuration import read_config
 from xlmd.experiment.points import Cell
 from xlmd.experiment.tables import TABLES, cells, timed
 from xlmd.files import read_json
 from xlmd.reporting.caption import caption
 from xlmd.reporting.case_study import case_table
-from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, metric_of, score_table
+from xlmd.reporting.engine_table import by_conditions, engine_table
+from xlmd.reporting.grid_tables import bucket_table, grid_table, latency_table, score_table
 from xlmd.reporting.paper import read_paper
 from xlmd.reporting.protocol_tables import measured_protocols, quoted_protocols
 from xlmd.reporting.provenance import provenance
-from xlmd.reporting.results import Results
+from xlmd.reporting.results import Results, score_shown
 from xlmd.reporting.tables import Table, write_csv, write_latex, write_markdown
 
 
@@ -30,7 +32,7 @@ def make(
     out_tex: str | Path,
     out_provenance: str | Path,
 ) -> Table:
-    """Write a table ("table1" … "table11") as CSV, Markdown and LaTeX, and its provenance.
+    """Write a table ("table1" … "table11", "latency") as CSV, Markdown and LaTeX, and its provenance.
 
     config: the resolved configuration (YAML); it says what the table shows and where the results lie. paper: the table
     as the paper prints it (CSV), if it prints it. protocols: how the figures of the systems that it quotes came about
@@ -47,6 +49,10 @@ def make(
         table = case_table(spec, shown, results, settings)
     elif spec.form == "lengths":
         table = bucket_table(spec, shown, results, printed)
+    elif spec.form == "engines":
+        if latency is None:
+            raise UserError(f"{spec.heading}: there are no timings to show (--latency)")
+        table = engine_table(spec, shown, results, latency)
     else:
         table = grid_table(spec, shown, results, points, printed)
     table.notes += caption(settings["scale"], scored, results.timings, splits, _metrics(shown))
@@ -58,7 +64,7 @@ def make(
         tables.append(latency_table(spec, results, points))
     tables.append(score_table(spec, scored))
     write_csv(out_csv, table)
-    write_markdown(out_md, tables)
+    write_markdown(out_md, [*(by_conditions(table) if spec.form == "engines" else [table]), *tables[1:]])
     write_latex(out_tex, table)
     provenance(tables, [*scored, *results.all(points)], config=settings, corpora=splits, out=out_provenance)
     return table
@@ -77,5 +83,5 @@ def _metrics(shown: list[Cell]) -> dict[str, list[str]]:
     """{score: directions that show it}."""
     metrics: dict[str, list[str]] = {}
     for direction in dict.fromkeys(cell.point.direction for cell in shown):
-        metrics.setdefault(metric_of(direction), []).append(direction)
+        metrics.setdefault(score_shown(direction), []).append(direction)
     return metrics

@@ -25,6 +25,13 @@ def read_paper(path: str | Path) -> list[dict[str, str | None]]:
     return [{name: value or None for name, value in row.items()} for row in frame.to_dict("records")]
 
 
+def number(cell: str | None) -> float:
+    """A figure of the paper's. Raises UserError where it prints a dash."""
+    if cell is None:
+        raise UserError("the paper prints nothing there")
+    return float(cell)
+
+
 def protocols(path: str | Path, quoted: Iterable[str]) -> pd.DataFrame:
     """What is known of how each quoted system's figures came about. quoted: the systems of a table.
 

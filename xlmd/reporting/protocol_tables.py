@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xlmd.experiment.configuration import read_definitions
 from xlmd.experiment.names import OWN
 from xlmd.experiment.tables import TableSpec
 from xlmd.reporting.paper import protocols
@@ -29,17 +28,14 @@ def quoted_protocols(spec: TableSpec, path: str | Path, paper: Paper) -> Table:
 
 def measured_protocols(spec: TableSpec, results: Sequence[Result]) -> Table:
     """Data, budget and size of every training behind a table, and what its decoding took."""
-    systems = read_definitions()["systems"]["properties"]
     rows = []
     for result in results:
         record, trainer = result.record, result.record["settings"]["trainer"]
-        pretrained = systems[result.point.system]["pretrained"]
-        named = [result.settings[name] for name, whose in pretrained.items() if whose != "teacher"]  # which rescores
         row: dict[str, Any] = {
             "decoding": result.point.path,
             "seed": str(record["seed"]),
             "data": _data(result),
-            "started_from": ", ".join(filter(None, named)) or "random weights",
+            "started_from": ", ".join(result.started_from) or "random weights",
             "updates": str(record["result"]["steps"]),
             "batch": str(trainer["max_tokens"] * trainer["accumulation"] * trainer["processes"]),
             "averaged": str(len(record["result"]["best"]) or 1),

@@ -1,4 +1,4 @@
-"""Where every number comes from: the record of a run, and the record of a table's measured cells."""
+"""Where every number of a table comes from: the record of its measured cells."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -2,14 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from xlmd.data.text import read_lines
 from xlmd.errors import UserError
+from xlmd.experiment.configuration import read_definitions
 from xlmd.experiment.points import Point
 from xlmd.files import read_json
+
+ScoreName = Literal["bleu", "sacrebleu"]
+# The paper scores these with BLEU of Moses tokens and all others with sacreBLEU (§3.1).
+_OF_TOKENS = {"en-de", "de-en", "en-ro", "ro-en", "en-fr", "fr-en"}
+
+
+def score_shown(direction: str) -> ScoreName:
+    """The score of a direction that tables show, the one that the paper reports for it."""
+    return "bleu" if direction in _OF_TOKENS else "sacrebleu"
+
 
 # Programs other than transformers that run a trained model, as an option `engine` of a decoding that is only timed.
 ENGINES = {"ctranslate2": "CTranslate2"}
@@ -30,6 +41,11 @@ class Result:
     def score(self) -> dict[str, Any]:
         return read_json(self.folder / "test.score.json")
 
+    @property
+    def shown_score(self) -> float:
+        """The one that tables show: see `score_shown`."""
+        return self.score[score_shown(self.point.direction)]["score"]
+
     @cached_property
     def translations(self) -> list[str]:
         """Moses-tokenised translations of the test set."""
@@ -41,12 +57,26 @@ class Result:
         return self.record["description"]["settings"]
 
     @property
+    def started_from(self) -> list[str]:
+        """The trained models that it started from; none, if from random weights."""
+        pretrained = _pretrained(self.point.system)
+        named = [self.settings.get(name) for name, whose in pretrained.items() if whose != "teacher"]  # which rescores
+        return [] if self.settings.get("reset") else [model for model in named if model]
+
+    @property
     def description(self) -> dict[str, Any]:
         """What the run says of itself: its system, settings, label and size."""
         description = self.record["description"]
         if "label" not in description:
             raise UserError(f"{self.run}/run.json is of an earlier version: it has no label; train the run anew")
         return description
+
+    @property
+    def timing(self) -> dict[str, Any]:
+        """What it took: `latency` of a result that was timed. Raises UserError of one that was not."""
+        if self.latency is None:
+            raise UserError(f"{self.folder} is not among the timings in {self.latency_file}")
+        return self.latency
 
     @property
     def row(self) -> str:
@@ -94,6 +124,12 @@ class Result:
             "direction": self.point.direction,
             "seed": self.record["seed"],
         }
+
+
+@cache
+def _pretrained(system: str) -> dict[str, str]:
+    """The settings of a system that name trained models, and whose they are."""
+    return read_definitions()["systems"]["properties"][system]["pretrained"]
 
 
 class Results:
