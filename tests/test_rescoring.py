@@ -7,7 +7,10 @@ from nat_models import batch, pad, seeded, sentences, small
 from xlmd.errors import UserError
 from xlmd.nat.lengths import LengthBeam
 from xlmd.nat.rescoring import RescoredDecoding, teacher_scores
+from xlmd.systems.bag_of_ngrams_joint import BagOfNgramsJoint
 from xlmd.systems.glat import GLAT
+from xlmd.systems.nat import VanillaNAT
+from xlmd.systems.nat_fertility import FertilityNAT
 from xlmd.systems.transformer import Transformer
 
 
@@ -43,20 +46,29 @@ def test_what_is_longer_than_the_teacher_can_read_is_scored_by_its_beginning(tea
     assert torch.equal(*scores)
 
 
-def test_with_rescoring_the_candidate_that_the_teacher_prefers_wins(teacher):
-    """Each sentence's candidates scored one by one by the teacher's loss."""
+@pytest.mark.parametrize(
+    ("kind", "settings", "options"),
+    [
+        (GLAT, {"length_range": 12}, {"length_beam": 5}),
+        (VanillaNAT, {"length_range": 12}, {"length_beam": 5}),
+        (BagOfNgramsJoint, {"length_range": 12}, {"length_beam": 5, "collapse": False}),
+        (FertilityNAT, {"max_fertility": 3}, {"fertilities": 5}),
+    ],
+)
+def test_with_rescoring_the_candidate_that_the_teacher_prefers_wins(teacher, kind, settings, options):
+    """It scores no worse, by the teacher's own loss, than the candidate that the system prefers."""
     system, model, folder = teacher
-    glat = small(GLAT, init_std=0.3, teacher=str(folder))
     torch.manual_seed(4)
-    student = glat.build().eval()
+    rescorable = small(kind, **settings, init_std=0.2, teacher=str(folder))
+    student = rescorable.build().eval()
     sources = [*sentences(20, seed=8, longest=12), []]
-    decodings = [RescoredDecoding(length_beam=5, rescore=rescore) for rescore in (False, True)]
-    bare, rescored = (glat.translate(student, sources, decoding) for decoding in decodings)
+    decodings = [kind.Decoding(**options, rescore=rescore) for rescore in (False, True)]
+    bare, rescored = (rescorable.translate(student, sources, decoding) for decoding in decodings)
     assert sum(first != second for first, second in zip(bare, rescored, strict=True)) > 5
     for source, chosen, own in zip(sources[:-1], rescored, bare, strict=False):
         losses = [system.loss(model, batch([source], [row]), 0.0, seeded())[0].item() for row in (chosen, own)]
         assert losses[0] <= losses[1] + 1e-5
-    assert rescored == [glat.translate(student, [source], decodings[1])[0] for source in sources]
+    assert rescored == [rescorable.translate(student, [source], decodings[1])[0] for source in sources]
 
 
 def test_one_candidate_needs_no_teacher_to_be_the_best(teacher):

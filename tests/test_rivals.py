@@ -79,3 +79,23 @@ def test_all_are_trained_for_as_many_updates_but_one_that_goes_on_from_a_trained
     started = {name for name in updates if set(find_system(name).pretrained.values()) & set(updates)}
     assert started == {"bag_of_ngrams"}
     assert {updates[name] for name in set(updates) - started - {BASELINE, OURS}} == {updates["cmlm"]}
+
+
+@pytest.mark.parametrize("scale", ["multi30k-cpu", "multi30k", "paper"])
+def test_at_every_scale_all_are_of_cmlms_size_and_see_as_many_tokens_an_update(scale):
+    """The embedded scale's own settings, which overlays lie over, are too small for any other."""
+    systems = load_config([ROOT / "config.yaml", ROOT / f"config/{scale}.yaml", OVERLAY])["systems"]
+    size = ("encoder_layers", "decoder_layers", "d_model", "ffn", "heads")
+    batch = ("max_tokens", "accumulation", "processes", "precision", "threads")
+    for name in set(system_names()) - {BASELINE, OURS}:
+        settings, trainer = systems[name]["settings"], systems[name]["trainer"]
+        if name not in ("abnet", "abnet_enc"):
+            assert [settings[key] for key in size] == [systems["cmlm"]["settings"][key] for key in size]
+        assert {key: trainer.get(key) for key in batch} == {key: systems["cmlm"]["trainer"].get(key) for key in batch}
+        assert settings["dropout"] > 0
+
+
+def test_the_page_of_systems_tells_of_each():
+    page = (ROOT / "docs/systems.md").read_text(encoding="utf-8")
+    for name in set(system_names()) - {BASELINE, OURS}:
+        assert f"`{name}.py`" in page or f"/{name}.py`" in page
