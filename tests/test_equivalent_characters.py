@@ -57,6 +57,13 @@ def test_a_sentence_to_translate_is_the_same_however_it_is_encoded(language):
         assert tokenize_lines([other], language) == tokenize_lines([line], language)
 
 
+@pytest.mark.parametrize("tokenize", ["moses", "none"])
+@pytest.mark.parametrize("space", ["\x85", "\u00a0", "\u2028", "\u3000", "\t"])
+def test_white_space_is_a_space_before_any_tokenizer_sees_it(space, tokenize):
+    # sentencepiece's tokenizers differ on what is white space, U+0085 for one.
+    assert tokenize_lines([f"ein{space}Haus"], "de", tokenize) == ["ein Haus"]
+
+
 HIDDEN = [
     *encodings(COMPOSED["ro"]),
     "Țară\u200b și viață.",
