@@ -634,7 +634,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "xlmd").partition(".")[0] == "xlmd":
             raise
-        extra = "translate" if argv[0] in ("export", "translate") else "workflow"
+        extra = "translate" if argv[0] in ("demo", "export", "translate") else "workflow"
         print(f"error: xlmd {argv[0]} needs {error.name}: pip install 'xlmd[{extra}]' brings it", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader has read enough
