@@ -30,6 +30,7 @@ class LevTSettings(BidirectionalSettings):
     system: ClassVar[str] = "levt"
 
     dropout: float = option(0.3, "dropout rate")
+    activation: Literal["relu", "gelu", "swish"] = option("relu", "activation of the feed-forward layers")
     positions: Literal["sinusoidal", "learned"] = option("learned", "position embeddings of encoder and decoder")
     placeholders: int = option(255, "the most placeholders that go between two tokens at once", 1)
     insertion_smoothing: float = option(0.01, "label smoothing of the number of placeholders", 0)
