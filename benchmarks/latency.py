@@ -51,7 +51,7 @@ LAYERS = {"6+6": (6, 6), "12+1": (12, 1)}
 # The paper's kind of comparison is with this, at batch 1.
 FRAMEWORK = ("Transformer 6+6", "transformers", "beam 5")
 CTRANSLATE = ("ctranslate2", "ctranslate2_int8")
-ENGINES = {"onnx": "ONNX Runtime", "onnx_int8": "ONNX Runtime, int8"}
+ONNX_ENGINES = {"onnx": "ONNX Runtime", "onnx_int8": "ONNX Runtime, int8"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def settings() -> Iterator[Setting]:
                         yield Setting(vocabulary, f"Transformer {layers}", engine, search, batch)
         for iterations in (1, 4):
             yield Setting(vocabulary, "XLM-D, M = 0", "torch", f"T = {iterations}", 1)
-        for engine, batch in itertools.product(("torch", *ENGINES), batches):
+        for engine, batch in itertools.product(("torch", *ONNX_ENGINES), batches):
             for iterations in ITERATIONS[batch]:
                 yield Setting(vocabulary, "XLM-D, M = 6", engine, f"T = {iterations}", batch)
 
@@ -269,10 +269,12 @@ def draw(figures: pd.DataFrame, png: Path) -> None:
     }
     for axes, vocabulary in zip(panels, VOCABULARIES, strict=True):
         part = alone[alone.vocabulary == vocabulary]
-        for style, engine in zip(STYLES, ("torch", *ENGINES), strict=False):
+        for style, engine in zip(STYLES, ("torch", *ONNX_ENGINES), strict=False):
             own = part[(part.model == "XLM-D, M = 6") & (part.engine == engine)]
             iterations = own.search.str.rpartition(" ")[2].astype(int)
-            axes.plot(iterations, own.ms, **style, label=f"XLM-D (M = 6), {ENGINES.get(engine, engine)}", markersize=5)
+            axes.plot(
+                iterations, own.ms, **style, label=f"XLM-D (M = 6), {ONNX_ENGINES.get(engine, engine)}", markersize=5
+            )
         for shade, (label, key) in zip(("0.0", "0.3", "0.5", "0.7"), across.items(), strict=True):
             for row in part[part[["model", "engine", "search"]].apply(tuple, axis=1) == key].itertuples():
                 axes.axhline(row.ms, color=shade, linewidth=1, linestyle=(0, (4, 1 + 8 * float(shade))), label=label)

@@ -12,7 +12,7 @@ from xlmd.experiment.tables import TABLES
 from xlmd.files import read_json, write_json, write_lines
 from xlmd.reporting import bleu, claim_tests, claims
 from xlmd.reporting.audit import audit, bases
-from xlmd.reporting.evidence import FOR, OPEN, Comparison, Evidence, where
+from xlmd.reporting.evidence import AGAINST, FOR, OPEN, Comparison, Evidence, where
 from xlmd.reporting.paper_check import check
 from xlmd.reporting.paper_setup import settings
 
@@ -208,6 +208,16 @@ def test_a_difference_between_trainings_below_their_noise_is_no_finding(tmp_path
     assert verdict(unknown, text) == "reproduced" and verdict(known, text) == "inconclusive"
     assert verdict(known, within_a_run) == verdict(unknown, within_a_run)
     assert all("within the noise" in comparison.text for comparison in claim_tests.over_transformer(known))
+
+
+def test_systems_are_comparable_if_noise_cannot_part_them_and_are_not_if_it_cannot_join_them(tmp_path):
+    def outcomes(name, noise, words):
+        found = evidence(tmp_path / name, "table4", quality=lambda p: words * (p.system == "cmlm"), noise=noise)
+        return {comparison.outcome for comparison in claim_tests.cmlm_comparable_with_transformer(found)}
+
+    assert outcomes("alike", None, 0) == outcomes("alike, little noise", 0.5, 0) == {FOR}
+    assert outcomes("alike, much noise", 3.8, 0) == {OPEN}
+    assert outcomes("apart", 3.8, 8) == {AGAINST}
 
 
 def test_both_signs_of_a_difference_are_as_probable(tmp_path):

@@ -130,8 +130,8 @@ def test_of_equal_neighbours_one_is_left(untrained, monkeypatch):
     system, model = untrained
     monkeypatch.setattr(model, "most_probable", lambda hidden, _: (torch.tensor([[7, 7, 8, 7, 7]]), torch.zeros(1, 5)))
     monkeypatch.setattr(model.length_head, "forward", lambda *_: torch.eye(2 * 12 + 1)[12 + 2 : 12 + 3])
-    for collapse, expected in ((True, [7, 8, 7]), (False, [7, 7, 8, 7, 7])):
-        assert system.translate(model, [[5, 6, 7]], BagOfNgramsDecoding(collapse=collapse)) == [expected]
+    for merge, expected in ((True, [7, 8, 7]), (False, [7, 7, 8, 7, 7])):
+        assert system.translate(model, [[5, 6, 7]], BagOfNgramsDecoding(merge_repeats=merge)) == [expected]
 
 
 @pytest.mark.parametrize("decoding", [BagOfNgramsDecoding(), BagOfNgramsDecoding(length_beam=4)])

@@ -43,7 +43,7 @@ ALLOWED = {
     "method/generation.py:XLMDGenerationMixin.generate": CHECK,
     "method/model.py:XLMDConfig.longest_source": PYTHON,
     "nat/edits.py:with_placeholders": ADAPTIVE,
-    "nat/edits.py:without": ADAPTIVE,
+    "nat/edits.py:kept_tokens": ADAPTIVE,
     "nat/lengths.py:LengthBeam.best": RESULT,
     "nat/lengths.py:LengthBeam.visible": "how wide the decoder runs is what the model predicts, once per batch",
     "nat/mask_predict.py:mask_predict": "predicted lengths, read before the loop, so that it reads nothing",

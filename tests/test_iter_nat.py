@@ -5,8 +5,9 @@ import torch
 from nat_models import MASK, SPECIALS, batch, learned_by_heart, pad, pairs_to_learn, seeded, sentences, small
 
 from xlmd.errors import UserError
+from xlmd.nat.system import merge_repeats
 from xlmd.systems import iter_nat as system_file
-from xlmd.systems.iter_nat import IterNAT, IterNATDecoding, collapse, disturbed
+from xlmd.systems.iter_nat import IterNAT, IterNATDecoding, disturbed
 from xlmd.tensors import inside
 
 
@@ -154,7 +155,7 @@ def test_the_length_loss_does_not_train_the_encoder(untrained):
 @pytest.mark.parametrize("options", [{"iterations": 3}, {"length_beam": 3}, {"adaptive": True, "length_beam": 2}])
 def test_a_batch_translates_as_its_sentences_alone(untrained, options):
     system, model = untrained
-    decoding = IterNATDecoding(collapse=False, **options)  # this model repeats itself
+    decoding = IterNATDecoding(merge_repeats=False, **options)  # this model repeats itself
     sources = [*sentences(25, seed=8, longest=12), []]
     together = system.translate(model, sources, decoding)
     effort = system.effort()
@@ -180,13 +181,13 @@ def test_an_adaptive_sentence_ends_when_a_pass_changes_no_token(untrained, monke
 
 
 def test_of_equal_neighbours_one_is_left_if_asked_for(untrained, monkeypatch):
-    assert collapse([5, 5, 6, 5, 5, 5]) == [5, 6, 5]
+    assert merge_repeats([5, 5, 6, 5, 5, 5]) == [5, 6, 5]
     system, model = untrained
     rows = [
-        system.translate(model, sentences(20), IterNATDecoding(iterations=2, collapse=wanted))
+        system.translate(model, sentences(20), IterNATDecoding(iterations=2, merge_repeats=wanted))
         for wanted in (False, True)
     ]
-    assert [collapse(row) for row in rows[0]] == rows[1] != rows[0]
+    assert [merge_repeats(row) for row in rows[0]] == rows[1] != rows[0]
 
 
 def test_a_few_dozen_pairs_are_learned_by_heart(tmp_path):

@@ -19,7 +19,7 @@ from nat_models import (
     small,
 )
 
-from xlmd.nat.edits import align, insertions, with_placeholders, without
+from xlmd.nat.edits import align, insertions, kept_tokens, with_placeholders
 from xlmd.systems import levt as system_file
 from xlmd.systems.levt import LevT, LevTDecoding, random_kept
 from xlmd.tensors import inside
@@ -79,7 +79,7 @@ def test_deletions_then_insertions_make_the_wanted_sentence():
     pairs = [([BOS, *first, END], [BOS, *second, END]) for first, second in pairs_of_few_words(60)]
     (given, given_lengths), (wanted, wanted_lengths) = (pad(rows) for rows in zip(*pairs, strict=True))
     kept, found = align(given, given_lengths, wanted, wanted_lengths)
-    left, lengths = without(given, kept, PAD)
+    left, lengths = kept_tokens(given, kept, PAD)
     result, lengths = with_placeholders(left, lengths, insertions(found, wanted_lengths), MASK, PAD)
     assert torch.equal(lengths, wanted_lengths)
     assert torch.equal(result, wanted.masked_fill(inside(wanted_lengths) & ~found, MASK))

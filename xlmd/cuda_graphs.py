@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-MOST = 128  # recordings per model; the one that was not used for longest makes way
+MOST = 1024  # recordings per model; the one that was not used for longest makes way
 
 
 class _Recording(NamedTuple):
@@ -35,8 +35,12 @@ class _Recordings:
 
     def weights(self) -> tuple[int, ...]:
         """Where the weights lie, and which modules have them."""
-        addresses = [p.data_ptr() for owned in self._parameters for p in owned.values() if p is not None]
-        return *addresses, *(id(child) for owned in self._children for child in owned.values())
+        weights = [p for owned in self._parameters for p in owned.values() if p is not None]
+        return (
+            *(p.data_ptr() for p in weights),
+            *(id(p.dtype) for p in weights),
+            *(id(child) for owned in self._children for child in owned.values()),
+        )
 
 
 _of_models: weakref.WeakKeyDictionary[nn.Module, _Recordings] = weakref.WeakKeyDictionary()
@@ -68,13 +72,13 @@ def replayed(
 
 def _record(work: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], pool: Any) -> _Recording:
     own = tuple(part.clone() for part in inputs)
-    stream = torch.cuda.Stream(own[0].device)
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # what is made once, such as cuBLAS's workspace, must not become part of it
-        for _ in range(2):
-            work(*own)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
-        outputs = work(*own)
+    with torch.cuda.device(own[0].device):
+        stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # what is made once, such as cuBLAS's workspace, must not become part of it
+            for _ in range(2):
+                work(*own)
+        torch.cuda.current_stream().wait_stream(stream)
+        with torch.cuda.graph(graph, pool=pool, stream=stream):  # by default a stream of the first GPU
+            outputs = work(*own)
     return _Recording(graph, own, outputs)

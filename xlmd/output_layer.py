@@ -34,7 +34,7 @@ def most_probable(
     lowest id. A position with a NaN among its logits has the log-probability NaN, and its token means nothing.
     """
     if forbidden:
-        bias = without(weight, bias, forbidden)
+        bias = bias_without(weight, bias, forbidden)
     parts = [_best(rows, weight, bias) for rows in hidden.flatten(0, -2).split(ROWS)]
     token, logit, normaliser = (torch.cat(values).view(hidden.shape[:-1]) for values in zip(*parts, strict=True))
     return token, (logit - normaliser).to(logit.dtype)
@@ -42,7 +42,7 @@ def most_probable(
 
 def log_odds(hidden: Tensor, weight: Tensor, bias: Tensor | None, token: int) -> Tensor:
     """log p(token) / (1 − p(token)) at every row of hidden (N, d), float64 (N,). weight: (V, d); bias: (V,)."""
-    others = without(weight, bias, [token])
+    others = bias_without(weight, bias, [token])
     odds = []
     for rows in hidden.split(ROWS):
         (_, own), *_ = _blocks(rows, weight[token : token + 1], None if bias is None else bias[token : token + 1])
@@ -50,7 +50,7 @@ def log_odds(hidden: Tensor, weight: Tensor, bias: Tensor | None, token: int) ->
     return torch.cat(odds)
 
 
-def without(weight: Tensor, bias: Tensor | None, tokens: Sequence[int]) -> Tensor:
+def bias_without(weight: Tensor, bias: Tensor | None, tokens: Sequence[int]) -> Tensor:
     """A bias (V,) that leaves some tokens of weight (V, d) no probability."""
     bias = weight.new_zeros(len(weight)) if bias is None else bias.clone()
     for token in tokens:  # not one indexing by a list, which would be copied to the device and waited for

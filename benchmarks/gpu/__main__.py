@@ -123,8 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
     if waiting:
         names = ", ".join(part.name for part in waiting)
         print(f"torch {torch.__version__} finds no GPU here, and these parts need one: {names}", file=sys.stderr)
-    else:
-        report.summary(options.output, gpu or "no GPU", [(part, results[part.name]) for part in chosen])
+    elif gpu is not None and not options.parts:
+        report.summary(options.output, gpu, [(part, results[part.name]) for part in chosen])
     return 1 if waiting or any(result["outcome"] != "passed" for result in results.values()) else 0
 
 

@@ -52,11 +52,19 @@ class Recorder:
         blank_penalty: float = 0.0,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Engine`."""
+        _wait(self._engine)
         started = time.perf_counter()
         answer = self._engine.predict(z, lengths, alignment, positions, blank_penalty)
+        _wait(self._engine)
         milliseconds = 1e3 * (time.perf_counter() - started)
         self.predictions.append(Prediction(alignment[0], positions, *answer, milliseconds))
         return answer
+
+
+def _wait(engine: Engine) -> None:
+    """For what a GPU has still to do."""
+    if engine.device.type == "cuda":
+        torch.cuda.synchronize(engine.device)
 
 
 class Tracer:
@@ -103,6 +111,7 @@ class Tracer:
         with torch.inference_mode():
             source, lengths = self._system.batch(self._engine, [ids])
             iterative_refinement(recorder, source, lengths, decoding)
+            _wait(self._engine)
         milliseconds = 1e3 * (time.perf_counter() - started)
         shown = self._shown(recorder.predictions)
         return {"translation": shown[-1]["translation"], "milliseconds": milliseconds, "iterations": shown}

@@ -106,7 +106,7 @@ class TableSpec:
 
 
 # The programs that run a system's models; what is not named runs in torch alone.
-ENGINES = {
+ENGINES_OF_SYSTEMS = {
     BASELINE: ("torch", "ctranslate2", "ctranslate2_int8"),
     OURS: ("torch", "onnx", "onnx_int8"),
 }
@@ -294,7 +294,7 @@ def in_engines(config: dict[str, Any]) -> list[Point]:
         for spec in TABLES.values()
         if spec.form == "engines"
         for point in points(config, spec.name)
-        for engine in ENGINES.get(point.system, ("torch",))
+        for engine in ENGINES_OF_SYSTEMS.get(point.system, ("torch",))
     ]
 
 

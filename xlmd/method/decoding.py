@@ -82,7 +82,8 @@ def iterative_refinement(
     work = partial(_refined, engine, counts=counts, decoding=decoding)
     if not (source.is_cuda and len(source) == 1 and isinstance(engine, torch.nn.Module)):
         return work(source, source_lengths)
-    key = (*counts, *astuple(decoding), engine.training, torch.is_autocast_enabled("cuda"))
+    autocast = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else None
+    key = (*counts, *astuple(decoding), engine.training, autocast)
     tokens, lengths = replayed(engine, key, work, source, source_lengths)
     return tokens, lengths
 

@@ -19,7 +19,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from xlmd.errors import UserError
 from xlmd.method.decorator import AddAndScale, LatentTransform, upsampled_length, upsampled_lengths
 from xlmd.method.generation import XLMDGenerationMixin
-from xlmd.output_layer import most_probable, without
+from xlmd.output_layer import bias_without, most_probable
 from xlmd.tensors import inside
 from xlmd.weights import load_pretrained, read_base
 
@@ -190,7 +190,7 @@ class XLMDForTranslation(XLMDGenerationMixin, XLMRobertaForMaskedLM):
 
     def _bias(self, blank_penalty: float | torch.Tensor) -> torch.Tensor:
         head, config = self.lm_head.decoder, self.config
-        bias = without(head.weight, head.bias, config.forbidden_token_ids)
+        bias = bias_without(head.weight, head.bias, config.forbidden_token_ids)
         bias[config.blank_token_id] -= blank_penalty
         return bias
 

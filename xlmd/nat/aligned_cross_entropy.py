@@ -53,7 +53,7 @@ def aligned_cross_entropy(
 
 
 @dataclass
-class Alignment:
+class CheapestAlignment:
     """An alignment of I target tokens and J predictions per sentence.
 
     position: (B, I) int64, the prediction that each token is aligned with, or whose cost skipping it is a multiple of.
@@ -73,7 +73,7 @@ def cheapest_alignment(
     target_lengths: torch.Tensor,
     prediction_lengths: torch.Tensor,
     skipped_token: float,
-) -> Alignment:
+) -> CheapestAlignment:
     """The alignment of the least cost, for a whole batch at once in one step per target token.
 
     token: (B, I, J) float, the cost of aligning token i with prediction j; blank: (B, J), that of skipping prediction
@@ -103,4 +103,4 @@ def cheapest_alignment(
         here = here - taken[:, i].long()
     used = torch.zeros(batch, predictions + 1, dtype=torch.bool, device=token.device)  # one more, for what is skipped
     used.scatter_(1, position.masked_fill(~taken, predictions), True)
-    return Alignment(position, taken, used[:, :-1])
+    return CheapestAlignment(position, taken, used[:, :-1])

@@ -17,7 +17,7 @@ _LINKS = 2_000_000  # pairs of a source and a target token that are in memory at
 
 
 @dataclass
-class Alignment:
+class WordAlignment:
     """The source token of every target token of some pairs, and how probable the targets are.
 
     sources: the place in its source sentence of each target token, flat, (ΣJ,) int64, in the order of the pairs;
@@ -54,7 +54,7 @@ def word_alignment(
     tension: float = 4.0,
     null: float = 0.08,
     concentration: float = 0.01,
-) -> Alignment:
+) -> WordAlignment:
     """The most probable source token of every target token of the pairs that may be used, in their order.
 
     vocabulary: the number of tokens, of both languages together. iterations: of EM. tension: λ of the prior, which is
@@ -85,10 +85,10 @@ def word_alignment(
         found = np.flatnonzero(joint == best[links.rows])
         first = found[np.flatnonzero(np.diff(links.rows[found], prepend=-1))]  # of equal ones
         sources.append(first - links.starts - 1)
-    return Alignment(np.concatenate(sources), loss / tokens)
+    return WordAlignment(np.concatenate(sources), loss / tokens)
 
 
-def fertility_counts(pairs: ParallelText, alignment: Alignment) -> np.ndarray:
+def fertility_counts(pairs: ParallelText, alignment: WordAlignment) -> np.ndarray:
     """How many target tokens each source token has, (ΣI,) int32, of all pairs; 0 in those that are not aligned."""
     lengths = pairs.source.lengths.astype(np.int64)
     starts = np.cumsum(lengths) - lengths

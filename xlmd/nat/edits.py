@@ -43,7 +43,7 @@ def align(
     return torch.cat(kept, dim=1), found
 
 
-def without(tokens: torch.Tensor, kept: torch.Tensor, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def kept_tokens(tokens: torch.Tensor, kept: torch.Tensor, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The tokens kept, in their order: (B, longest) int64, padded with `pad`, and their lengths (B,).
 
     kept: (B, L) bool, False at padding.
@@ -60,7 +60,7 @@ def insertions(found: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     found: (B, J) bool, False at padding; the first token of a sentence is found, and counts 0.
     """
     places = torch.arange(found.shape[1], device=found.device).expand_as(found)
-    at, count = without(places, found, 0)
+    at, count = kept_tokens(places, found, 0)
     gaps = at.diff(dim=1, prepend=at[:, :1]) - 1
     return gaps.clamp(min=0).masked_fill(~inside(count, at.shape[1]), 0)
 

@@ -65,7 +65,8 @@ class RescoredSystem(NATSystem):
         if not rescore:
             return beam.best(tokens, log_probability)
         transformer, teacher = Transformer(TransformerSettings(), self.tokenizer), self._teacher
-        torch.nn.Module.to(teacher, source.device, non_blocking=True)
+        if teacher.device != source.device:  # to ask every weight takes a millisecond, for every sentence
+            torch.nn.Module.to(teacher, source.device, non_blocking=True)
         bare, bare_lengths = beam.repeat(source[:, 1:]), beam.repeat(lengths) - 2
         scores = teacher_scores(transformer, teacher, bare, bare_lengths, tokens, beam.lengths)
         return beam.best(tokens, scores.unsqueeze(1), divisor=torch.ones_like(scores))

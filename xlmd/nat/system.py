@@ -1,5 +1,7 @@
 """What non-autoregressive systems with an encoder and a decoder of their own have in common as systems."""
 
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
@@ -52,3 +54,8 @@ class NATSystem(System):
 def never_targets(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens that no training target holds, never predicted."""
     return [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id]
+
+
+def merge_repeats(tokens: Iterable[int]) -> list[int]:
+    """The tokens with one of each run of equal neighbours."""
+    return [token for token, _ in groupby(tokens)]

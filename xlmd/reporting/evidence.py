@@ -132,17 +132,17 @@ class Evidence:
     def within(self, margin: float, a: Result, b: Result) -> Comparison:
         """Whether a's score is within `margin` of b's, or beyond: one-sided, as tests of equivalence are.
 
-        p is the share of samples on the other side of the margin.
+        p is the share of samples on the other side of the margin; what noise may bring there is noise.
         """
         observed, sampled = self._resampled([(1, a, None), (-1, b, None)])
-        inside = np.abs(sampled) < margin
-        p = (1 + np.sum(~inside if abs(observed) < margin else inside)) / (1 + SAMPLES)
+        inside, spare = np.abs(sampled) < margin, margin - abs(observed)
+        p = (1 + np.sum(~inside if spare > 0 else inside)) / (1 + SAMPLES)
         own, other = _names(a, b)
         text = (
             f"{a.point.direction}: {own} {observed:+.2f} against {other}, margin {margin:g} ({_spelt(p)}, one-sided"
-            f"{self._noisy(observed, a, b)}){self._starts(a, b)}"
+            f"{self._noisy(spare, a, b)}){self._starts(a, b)}"
         )
-        return Comparison(text, self._outcome(margin - abs(observed), p, a, b, size=observed))
+        return Comparison(text, self._outcome(spare, p, a, b))
 
     def faster(self, a: Result, b: Result) -> Comparison | None:
         """Whether a is faster than b, by every run of the timing, of which there must be several; two-sided."""
@@ -186,9 +186,8 @@ class Evidence:
     def _is_noise(self, observed: float, *results: Result) -> bool:
         return len({result.run for result in results}) > 1 and abs(observed) < self.noise
 
-    def _outcome(self, observed: float, p: float, *results: Result, size: float | None = None) -> str:
-        """size: the difference of scores, if it is not what was observed."""
-        if p >= LEVEL or observed == 0 or self._is_noise(observed if size is None else size, *results):
+    def _outcome(self, observed: float, p: float, *results: Result) -> str:
+        if p >= LEVEL or observed == 0 or self._is_noise(observed, *results):
             return OPEN
         return FOR if observed > 0 else AGAINST
 

@@ -23,7 +23,7 @@ def score_shown(direction: str) -> ScoreName:
 
 
 # Programs other than transformers that run a trained model, as an option `engine` of a decoding that is only timed.
-ENGINES = {"ctranslate2": "CTranslate2"}
+ENGINE_NAMES = {"ctranslate2": "CTranslate2"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Result:
     def row(self) -> str:
         """The system as the paper prints it, with what sets a row apart: another engine, or the teacher's choice."""
         decoding = dict(self.point.decoding)
-        apart = [ENGINES[decoding["engine"]]] if "engine" in decoding else []
+        apart = [ENGINE_NAMES[decoding["engine"]]] if "engine" in decoding else []
         apart += ["rescored"] if str(decoding.get("rescore")).lower() == "true" else []
         return " ".join([self.description["label"], *(f"({what})" for what in apart)])
 

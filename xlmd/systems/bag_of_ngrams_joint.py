@@ -5,7 +5,6 @@ difference between the bag of n-grams that the model expects to write and the re
 """
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -15,6 +14,7 @@ from xlmd.errors import UserError
 from xlmd.nat.ngrams import ngram_difference
 from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.rescoring import RescoredDecoding
+from xlmd.nat.system import merge_repeats
 from xlmd.options import option
 from xlmd.systems.nat import VanillaNAT, VanillaNATForTranslation, VanillaNATSettings
 from xlmd.tensors import inside, where_true
@@ -52,7 +52,7 @@ class BagOfNgramsJointSettings(VanillaNATSettings):
 class BagOfNgramsDecoding(RescoredDecoding):
     """Options of decoding in one pass."""
 
-    collapse: bool = option(True, "of equal neighbours in a translation one is left")
+    merge_repeats: bool = option(True, "of equal neighbours in a translation one is left")
 
 
 class BagOfNgramsJoint(VanillaNAT):
@@ -90,4 +90,4 @@ class BagOfNgramsJoint(VanillaNAT):
     ) -> list[list[int]]:
         """As Vanilla-NAT, but for repeated tokens; `decoding` is a `BagOfNgramsDecoding`."""
         translations = super().decode(model, source, lengths, decoding)
-        return [[token for token, _ in groupby(row)] for row in translations] if decoding.collapse else translations
+        return [merge_repeats(row) for row in translations] if decoding.merge_repeats else translations

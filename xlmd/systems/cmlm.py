@@ -27,6 +27,7 @@ class CMLMSettings(NATSettings):
     system: ClassVar[str] = "cmlm"
 
     dropout: float = option(0.3, "dropout rate")
+    scale_embedding: bool = option(False, "multiply word embeddings by √d_model")
     length_pooling: Literal["first", "mean"] = option("first", "predict it from the state at <s> or the mean of all")
     length_weight: float = option(1.0, "weight of a sentence's length loss beside the loss of a masked token", 0)
 

@@ -6,9 +6,7 @@ these tokens, as a denoising autoencoder does.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import ClassVar, Literal
 
 import torch
@@ -24,7 +22,7 @@ from xlmd.nat.lengths import LengthBeamDecoding
 from xlmd.nat.model import NATConfig, NATForTranslation
 from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import NATSettings
-from xlmd.nat.system import NATSystem
+from xlmd.nat.system import NATSystem, merge_repeats
 from xlmd.options import option
 from xlmd.tensors import inside, where_true
 
@@ -64,7 +62,7 @@ class IterNATDecoding(LengthBeamDecoding):
 
     iterations: int = option(10, "the number of passes, or the most of them if adaptive", 1)
     adaptive: bool = option(False, "a sentence ends when a pass predicts the tokens that it has read")
-    collapse: bool = option(True, "of equal neighbours in a translation one is left")
+    merge_repeats: bool = option(True, "of equal neighbours in a translation one is left")
 
 
 class IterNATForTranslation(NATForTranslation):
@@ -226,9 +224,4 @@ class IterNAT(NATSystem):
         if decoding.adaptive:
             self._iterations += count.view(-1, beam.size).amax(dim=1).tolist()
         translations = beam.best(tokens, log_probability.masked_fill(~visible, 0))
-        return [collapse(row) for row in translations] if decoding.collapse else translations
-
-
-def collapse(tokens: Iterable[int]) -> list[int]:
-    """The tokens with one of each run of equal neighbours."""
-    return [token for token, _ in groupby(tokens)]
+        return [merge_repeats(row) for row in translations] if decoding.merge_repeats else translations

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xlmd.data.batching import ParallelBatch
-from xlmd.nat.edits import align, insertions, with_placeholders, without
+from xlmd.nat.edits import align, insertions, kept_tokens, with_placeholders
 from xlmd.nat.model import NATConfig, NATForTranslation
 from xlmd.nat.objective import smoothed_cross_entropy
 from xlmd.nat.settings import BidirectionalSettings
@@ -30,6 +30,7 @@ class LevTSettings(BidirectionalSettings):
     system: ClassVar[str] = "levt"
 
     dropout: float = option(0.3, "dropout rate")
+    activation: Literal["relu", "gelu", "swish"] = option("relu", "activation of the feed-forward layers")
     positions: Literal["sinusoidal", "learned"] = option("learned", "position embeddings of encoder and decoder")
     placeholders: int = option(255, "the most placeholders that go between two tokens at once", 1)
     insertion_smoothing: float = option(0.01, "label smoothing of the number of placeholders", 0)
@@ -152,7 +153,7 @@ class LevT(NATSystem):
         edges.scatter_(1, lengths.unsqueeze(1) - 1, True)
 
         chosen = F.pad(random_kept(batch.target_lengths, generator, batch.target.shape[1]), (1, 1)) | edges
-        short, short_lengths = without(target, chosen, pad)
+        short, short_lengths = kept_tokens(target, chosen, pad)
         _, found = align(short, short_lengths, target, lengths)
         before = insertions(found, lengths)[:, 1:].clamp(max=settings.placeholders)  # nothing goes before `<s>`
         gaps = inside(short_lengths, short.shape[1])[:, 1:]
@@ -239,7 +240,7 @@ class LevT(NATSystem):
             deleted = model.deletion_logits(model.states(tokens, lengths, encoded, source_mask)).argmax(dim=2) == 1
             places = torch.arange(tokens.shape[1], device=tokens.device)
             inner = (places > 0) & (places < lengths.unsqueeze(1) - 1)
-            tokens, lengths = without(tokens, inside(lengths, tokens.shape[1]) & ~(deleted & inner), pad)
+            tokens, lengths = kept_tokens(tokens, inside(lengths, tokens.shape[1]) & ~(deleted & inner), pad)
 
         scores = model.insertion_logits(model.states(tokens, lengths, encoded, source_mask)).float()
         scores[:, :, 0] -= decoding.empty_penalty

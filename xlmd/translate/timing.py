@@ -42,17 +42,18 @@ def measure(
     below 1, or only some of texts, encode and decode.
     """
     _check(sources, warmup, runs, batch_sizes, texts, encode, decode)
-    synchronize = synchronize or (lambda: None)
+    wait = synchronize or (lambda: None)
 
     def timed(function: Callable[[Any], Any], argument: Any) -> tuple[Any, int]:
-        synchronize()
+        wait()
         start = time.perf_counter_ns()
         result = function(argument)
-        synchronize()
+        wait()
         return result, time.perf_counter_ns() - start
 
     for translator in translators.values():
-        for number in range(warmup):
+        # A GPU's graphs are recorded at the first sentence of each length.
+        for number in range(max(warmup, len(sources)) if synchronize else warmup):
             (output,) = translator.translate([sources[number % len(sources)]])
             if texts is not None:
                 assert encode is not None and decode is not None  # see `_check`
