@@ -90,9 +90,10 @@ def test_a_download_is_called_by_the_file_that_its_address_asks_for(file, name):
     assert file_name(file) == name
 
 
-def test_an_address_that_names_no_file_needs_a_name():
-    splits = {"train": [{"en": "http://a/", "de": "http://b/x"}]}
-    with pytest.raises(UserError, match="splits.train: http://a/ tells no good name of a file.*give it a `name`"):
+@pytest.mark.parametrize("address", ["http://a/", "http://a/b/.."])
+def test_an_address_that_names_no_file_needs_a_name(address):
+    splits = {"train": [{"en": address, "de": "http://b/x"}]}
+    with pytest.raises(UserError, match=f"splits.train: {address} tells no good name of a file.*give it a `name`"):
         downloads("mine", {"splits": splits, "languages": ["en", "de"]})
 
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from xlmd.ctc import ctc_loss, linear_ctc_best_path, linear_ctc_loss
-from xlmd.ctc.modules import CTCLoss, LinearCTCLoss
+from xlmd.ctc import CTCLoss, LinearCTCLoss, ctc_loss, linear_ctc_best_path, linear_ctc_loss
 
 B, T, L, V, D = 5, 9, 4, 7, 6
 

@@ -86,6 +86,12 @@ def test_a_held_out_pair_cannot_hide_in_another_encoding(tmp_path, other, side_h
         assert read_lines(tmp_path / "out/alone") == ["", "c"]
 
 
+def test_held_out_files_are_held_out_unless_it_is_said_otherwise(tmp_path):
+    files = [write_text(tmp_path / "en", ["a", "b"]), write_text(tmp_path / "de", ["A", "B"])]
+    dev = [write_text(tmp_path / "dev.en", ["a"]), write_text(tmp_path / "dev.de", ["A"])]
+    assert preprocess_pair(*files, "en", "de", tmp_path / "out", "train", held_out=[dev])["kept"] == 1
+
+
 def test_a_lexicon_is_the_same_however_its_characters_are_encoded(tmp_path):
     text = "nouns:\n  girl: Mädchen\n"
     for other in (text, unicodedata.normalize("NFD", text), "\ufeff" + text):

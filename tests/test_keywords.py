@@ -6,7 +6,9 @@ from small_models import decorated, save_mlm, sources
 from tqdm import TqdmKeyError
 
 from xlmd.method.algorithm1 import algorithm1
+from xlmd.nat.adapters import adapt
 from xlmd.progress import progress
+from xlmd.systems.abnet_enc import ABNetEncForTranslation
 from xlmd.translate.text import translate_text
 
 
@@ -23,6 +25,11 @@ def test_algorithm_1_refuses_it(tmp_path, keyword):
     update = (decorated(save_mlm(tmp_path)), source, lengths, target, target_lengths)
     with pytest.raises(TypeError, match=keyword):
         algorithm1(*update, block=8, generator=torch.Generator(), **{keyword: None})
+
+
+def test_a_model_with_adapters_refuses_it(tmp_path):
+    with pytest.raises(TypeError, match="adapt has no keyword adaptor; fields are mask_token_id, adapter, ffn"):
+        adapt(ABNetEncForTranslation, save_mlm(tmp_path), mask_token_id=4, dropout=None, adaptor=8)
 
 
 def test_a_progress_bar_refuses_it():

@@ -152,6 +152,9 @@ def test_reset_keeps_the_shape_but_not_the_weights(mlm):
         ({"insertion_layer": -1}, "M = -1"),
         ({"upsampling_ratio": 0.9}, "s = 0.9"),
         ({"gamma": 0}, "gamma"),
+        ({"gamma": float("nan")}, "gamma = nan"),
+        ({"upsampling_ratio": float("inf")}, "upsampling_ratio = inf"),
+        ({"initial_sigma": float("nan")}, "initial_sigma = nan"),
         ({"blank_token_id": MASK}, "blank"),
     ],
 )
@@ -225,3 +228,8 @@ def test_a_keyword_that_the_decorator_does_not_have_is_refused(mlm):
 def test_a_special_token_beyond_the_vocabulary_is_refused(mlm, name, token, reset):
     with pytest.raises(UserError, match=rf"{name} = {token} is not in the model's vocabulary: .* 0..{VOCABULARY - 1}"):
         decorate(mlm, reset=reset, **({"mask_token_id": MASK} | {name: token}))
+
+
+def test_padding_is_no_mask(mlm):
+    with pytest.raises(UserError, match="<mask> may not be <pad>, but mask_token_id = 1"):
+        decorate(mlm, mask_token_id=1)

@@ -174,13 +174,13 @@ def test_variables_that_no_launcher_set_for_this_process_are_ignored_and_told(mo
     assert "RANK, WORLD_SIZE, OMPI_COMM_WORLD_SIZE in the environment" in caplog.text
 
 
-@pytest.mark.parametrize("size", ["8", "many"])
-def test_another_number_of_processes_than_the_launchers_is_named_before_anything_waits(monkeypatch, size):
-    launcher = {"LOCAL_RANK": "0", "RANK": "3", "WORLD_SIZE": size, "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+@pytest.mark.parametrize(("size", "rank"), [("8", "3"), ("many", "3"), ("1", "5"), ("1", "first")])
+def test_another_number_of_processes_than_the_launchers_is_named_before_anything_waits(monkeypatch, size, rank):
+    launcher = {"LOCAL_RANK": "0", "RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     for name, value in launcher.items():
         monkeypatch.setenv(name, value)
     assert not is_first()
-    with pytest.raises(UserError, match=f"processes = 1, but .* one of {size} .*WORLD_SIZE"):
+    with pytest.raises(UserError, match=rf"processes = 1, but .* number {rank} \(RANK\) of {size} \(WORLD_SIZE\)"):
         make_accelerator(TrainerSettings(device="cpu"))
 
 

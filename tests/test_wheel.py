@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LOSS = """
 import sys, torch
 from xlmd._cuda import native
-from xlmd.ctc.modules import CTCLoss, LinearCTCLoss
+from xlmd.ctc import CTCLoss, LinearCTCLoss
 
 torch.manual_seed(0)
 hidden = torch.randn(2, 9, 4, requires_grad=True)

@@ -13,6 +13,10 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_reduction(reduction: str) -> None:
+    require(reduction in ("none", "sum", "mean"), f"reduction must be none, sum or mean, got {reduction!r}")
+
+
 def check_tensor(name: str, tensor: Tensor) -> None:
     require(isinstance(tensor, Tensor), f"{name} must be a tensor, got {type(tensor).__name__}")
 

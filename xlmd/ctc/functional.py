@@ -28,6 +28,7 @@ from xlmd.ctc.checks import (
     check_floats,
     check_labels_and_lengths,
     check_lengths,
+    check_reduction,
     check_target,
     check_tensor,
     lengths_tensor,
@@ -50,7 +51,7 @@ class BestPath(NamedTuple):
 
 
 def _check_options(reduction: str, constraint: str) -> None:
-    require(reduction in ("none", "sum", "mean"), f"reduction must be none, sum or mean, got {reduction!r}")
+    check_reduction(reduction)
     require(constraint in ("token", "state"), f"constraint must be token or state, got {constraint!r}")
 
 

@@ -5,12 +5,11 @@ to change in a program that has torch's.
 """
 
 import math
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from xlmd.ctc.checks import require
+from xlmd.ctc.checks import check_reduction, require
 from xlmd.ctc.functional import (
     BestPath,
     Lengths,
@@ -19,10 +18,6 @@ from xlmd.ctc.functional import (
     linear_ctc_best_path,
     linear_ctc_loss,
 )
-
-
-def _check_reduction(reduction: str) -> None:
-    require(reduction in get_args(Reduction), f"reduction must be none, sum or mean, got {reduction!r}")
 
 
 class CTCLoss(nn.Module):
@@ -35,7 +30,7 @@ class CTCLoss(nn.Module):
 
     def __init__(self, blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = False) -> None:
         super().__init__()
-        _check_reduction(reduction)
+        check_reduction(reduction)
         self.blank = blank
         self.reduction = reduction
         self.zero_infinity = zero_infinity
@@ -81,7 +76,7 @@ class LinearCTCLoss(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _check_reduction(reduction)
+        check_reduction(reduction)
         require(0 <= blank < out_features, f"blank must be a column 0..{out_features - 1}, got {blank}")
         self.in_features = in_features
         self.out_features = out_features

@@ -75,7 +75,7 @@ def preprocess_pair(
     if source_language == target_language:
         raise UserError(f"a pair needs two languages, got {source_language!r} twice")
     _check(tokenize)
-    cleaning = cleaning or Cleaning(held_out="keep")
+    cleaning = cleaning or Cleaning(held_out="pair" if held_out else "keep")
     languages = source_language, target_language
     names = [f"{split}.{language}" for language in languages] + [f"{split}.raw.{language}" for language in languages]
     counts: Counter[str] = Counter()

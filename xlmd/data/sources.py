@@ -80,7 +80,7 @@ def downloads(name: str, corpus: dict[str, Any]) -> dict[str, dict[str, Any]]:
                     continue
                 where = f"config, at corpora.{name}.splits.{split}"
                 called = file_name(file)
-                if not called or re.search(r"[{}\x00-\x1f\x7f]", called):
+                if called in ("", ".", "..") or re.search(r"[{}\x00-\x1f\x7f]", called):
                     raise UserError(f"{where}: {file['url']} tells no good name of a file, but {called!r}; {_NAME_IT}")
                 known = found.setdefault(called, file)
                 if known["url"] != file["url"]:

@@ -12,11 +12,12 @@ MAX_LINE_BYTES = 1_000_000
 
 
 def composed(text: str) -> str:
-    """Text in Unicode's normal form C, without U+FEFF, which programs put before text and leave in it, joining files.
+    """Text in Unicode's normal form C, without U+FEFF, which programs put before text and leave in it, joining files,
+    and with a space for U+0085, white space that sentencepiece alone takes for a letter.
 
     However a letter came, as one character or as a base with its marks, it is the same character from here on.
     """
-    return text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+    return text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", "").replace("\x85", " "))
 
 
 def stream_lines(path: str | Path) -> Iterator[str]:

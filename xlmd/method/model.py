@@ -8,6 +8,7 @@ source (B, I)
   → · word embeddingsᵀ    (B, T, V)     `logits`; training never forms them (see `xlmd.ctc.linear_ctc_loss`)
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -50,6 +51,9 @@ class XLMDConfig(XLMRobertaConfig):
 
     def check(self) -> "XLMDConfig":
         """Raises UserError naming the setting if M, s, γ, σ, the blank or the mask is out of range."""
+        for name in ("upsampling_ratio", "gamma", "initial_sigma"):
+            if not math.isfinite(getattr(self, name)):
+                raise UserError(f"{name} = {getattr(self, name)}: must be a finite number")
         if not 0 <= self.insertion_layer <= self.num_hidden_layers:
             raise UserError(
                 f"M = {self.insertion_layer} is not a layer of this model: it must lie in 0..{self.num_hidden_layers}"
@@ -58,6 +62,8 @@ class XLMDConfig(XLMRobertaConfig):
             raise UserError(f"s = {self.upsampling_ratio}: the upsampling ratio must be at least 1")
         if self.gamma <= 0 or self.initial_sigma <= 0:
             raise UserError(f"gamma = {self.gamma}, initial_sigma = {self.initial_sigma}: both must be positive")
+        if self.mask_token_id == self.pad_token_id:
+            raise UserError(f"<mask> may not be <pad>, but mask_token_id = {self.mask_token_id}")
         if self.blank_token_id in (self.pad_token_id, self.mask_token_id):
             raise UserError(f"the CTC blank may not be <pad> or <mask>, but blank_token_id = {self.blank_token_id}")
         for name in ("blank_token_id", "mask_token_id"):

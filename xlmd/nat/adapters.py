@@ -124,8 +124,13 @@ def adapt(
     """A pre-trained masked language model of XLM-R's kind with fresh adapters; all that was pre-trained is frozen.
 
     mlm: hub name or local folder in transformers' format. dropout: overrides the MLM's own. fields: of `AdaptedConfig`.
-    Raises UserError if the model cannot be read or is of another kind.
+    Raises TypeError for another field, and UserError if the model cannot be read or is of another kind.
     """
+    unknown = sorted(fields.keys() - AdaptedConfig.__annotations__.keys())
+    if unknown:
+        raise TypeError(
+            f"adapt has no keyword {', '.join(unknown)}; fields are {', '.join(AdaptedConfig.__annotations__)}"
+        )
     base = read_base(mlm)
     values = base.to_dict() | {"mask_token_id": mask_token_id} | fields
     # As of `NATSettings`: a narrow model learns far slower from 0.02.

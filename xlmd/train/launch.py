@@ -32,18 +32,18 @@ def check_processes(processes: int) -> None:
     """See that the environment speaks of so many processes, before anything waits for them.
 
     Variables that no launcher set for this process, as a shell inside another job has them, are removed. Raises
-    UserError if a launcher started another number of processes.
+    UserError if a launcher started another number of processes, or this is none of them.
     """
     if not launched():
         leaked = [name for name in (*_LAUNCHER[:3], *_COUNTS) if os.environ.pop(name, None) is not None]
         if leaked:
             logger.warning("%s in the environment: of no launcher of this process, ignored", ", ".join(leaked))
         return
-    started = os.environ["WORLD_SIZE"]
-    if started != str(processes):
+    started, rank = os.environ["WORLD_SIZE"], os.environ["RANK"]
+    if started != str(processes) or rank not in map(str, range(processes)):
         raise UserError(
-            f"processes = {processes}, but the environment says that this is one of {started} (WORLD_SIZE): give the "
-            f"launcher the same number, or unset {', '.join(_LAUNCHER)} if there is none"
+            f"processes = {processes}, but the environment says that this is number {rank} (RANK) of {started} "
+            f"(WORLD_SIZE): give the launcher the same number, or unset {', '.join(_LAUNCHER)} if there is none"
         )
 
 
