@@ -360,3 +360,12 @@ def test_the_papers_tables_agree_where_they_repeat_each_other():
 def test_reporting_imports_no_torch():
     code = "import sys, xlmd.reporting.make, xlmd.reporting.figure2; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+
+
+def test_a_row_that_the_paper_has_not_is_our_work_only_if_it_is_of_xlmd(tmp_path):
+    entry = {"system": "glat", "tables": ["table2"], "directions": ["en-de"]}
+    config = example_config(tmp_path, compared=[entry | {"decodings": ["length_beam=1", "length_beam=5-rescore=True"]}])
+    make_table(config, "table2")
+    rows = pd.read_csv(arguments(config, "table2")["out_csv"], dtype=str).set_index("system")
+    assert rows.loc["GLAT (rescored)", "group"] == "Further, not in the paper"
+    assert rows.loc["XLM-D with LT only (M=6)", "group"] == "Our work"

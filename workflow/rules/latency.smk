@@ -76,11 +76,11 @@ rule engines:
     resources:
         **needs("engines"),
     params:
-        runs=f"{R}/runs",
+        runs=lambda w: f"{R}/runs",
         cells=[point.path for point in IN_ENGINES],
         defaults=decoding_defaults(*sorted({point.system for point in IN_ENGINES})),
         direction=config["grid"]["analysis"],
-        source=LAYOUT.encoded(config["grid"]["analysis"], "test", 0),
+        source=lambda w: LAYOUT.encoded(config["grid"]["analysis"], "test", 0),
         protocol=flags(
             {
                 name: config["engines"][name]

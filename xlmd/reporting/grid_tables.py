@@ -12,7 +12,7 @@ from xlmd.reporting.paper import figure_columns
 from xlmd.reporting.results import Result, Results
 from xlmd.reporting.tables import Column, Measured, Table
 
-OUR_WORK = "Our work"
+OUR_WORK, FURTHER = "Our work", "Further, not in the paper"  # groups of rows
 KEYS = ("system", "iterations")
 STATISTICS = ("mean", "median", "p95", "spread")  # of a system's translation times
 
@@ -37,7 +37,7 @@ def grid_table(spec: TableSpec, cells: Sequence[Cell], results: Results, timed: 
         own, theirs = found.get(key, {}), quoted.get(key, {})
         results_of_row = [result for group in own.values() for result in group]
         row: dict[str, Any] = {
-            "group": theirs.get("group", OUR_WORK),
+            "group": theirs.get("group") or (OUR_WORK if _is_ours(own) else FURTHER),
             "system": key[0],
             "measured_as": results_of_row[0].measured_as if results_of_row else None,
             "iterations": key[1],
