@@ -51,7 +51,7 @@ def test_what_is_longer_than_the_teacher_can_read_is_scored_by_its_beginning(tea
     [
         (GLAT, {"length_range": 12}, {"length_beam": 5}),
         (VanillaNAT, {"length_range": 12}, {"length_beam": 5}),
-        (BagOfNgramsJoint, {"length_range": 12}, {"length_beam": 5, "collapse": False}),
+        (BagOfNgramsJoint, {"length_range": 12}, {"length_beam": 5, "merge_repeats": False}),
         (FertilityNAT, {"max_fertility": 3}, {"fertilities": 5}),
     ],
 )
