@@ -24,6 +24,7 @@ from xlmd.files import read_json, write_json
 ROOT = Path(__file__).parents[2]
 SECONDS = 480  # at most, for a part
 SOURCES = "xlmd/**/*.py", "xlmd/_cuda/*", "benchmarks/**/*.py", "tests/*.py"
+CUDA_TESTS = "tests/test_ctc_cuda.py", "tests/test_host_waits.py", "tests/test_cuda_graphs.py"
 # Every kernel, in registers and wide, once; all the tests would take the checker of memory errors an hour.
 SAMPLE = "test_the_gpu_agrees or test_bad_lengths or test_rows_may_start or test_nothing_in_the_padding"
 
@@ -52,7 +53,7 @@ def parts(output: Path) -> list[Part]:
     to = "--output", str(output)
     return [
         Part("build", "the native library, beside the torch that is there", python(*install, "--editable", "."), False),
-        Part("tests", "the CUDA tests", python(*tests, "tests/test_ctc_cuda.py", "tests/test_host_waits.py")),
+        Part("tests", "the CUDA tests", python(*tests, *CUDA_TESTS)),
         Part(
             "sanitizer",
             "a sample of them under NVIDIA's checker of memory errors",
