@@ -89,3 +89,12 @@ def learned_by_heart(system, sources, targets, decodings, folder, updates=200):
         return sacrebleu.corpus_bleu(lines, [references], tokenize="none", force=True).score
 
     return min(bleu(learned, decoding) for learned in (model, system.load(folder)) for decoding in decodings)
+
+
+def different_translations(system, model, decoding, count=30):
+    """How many there are of some sentences and of none. Each is the same in a batch and alone, without specials."""
+    sources = [*sentences(count, seed=8, longest=12), []]
+    together = system.translate(model, sources, decoding)
+    assert together == [system.translate(model, [source], decoding)[0] for source in sources]
+    assert not set(SPECIALS) & {token for row in together for token in row}
+    return len({tuple(row) for row in together})

@@ -5,7 +5,7 @@ The teacher reads each candidate once, all of its tokens at a time; what it cost
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -38,10 +38,13 @@ class RescoredDecoding(LengthBeamDecoding):
 
 
 class RescoredSystem(NATSystem):
-    """A system whose settings are `RescoredSettings` and whose options of decoding have `rescore`."""
+    """A single-step system whose settings are `RescoredSettings` and whose options of decoding have `rescore`."""
 
     pretrained: ClassVar[dict[str, str]] = {"teacher": "teacher"}
     settings: RescoredSettings
+
+    def iterations_label(self, decoding: Any) -> str:
+        return "1"
 
     @cached_property
     def _teacher(self) -> MarianMTModel:

@@ -72,9 +72,6 @@ class GLAT(RescoredSystem):
     Model: ClassVar[type] = GLATForTranslation
     settings: GLATSettings
 
-    def iterations_label(self, decoding: RescoredDecoding) -> str:
-        return "1"
-
     def loss(
         self, model: GLATForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -46,9 +46,6 @@ class VanillaNAT(RescoredSystem):
     Model: ClassVar[type] = VanillaNATForTranslation
     settings: VanillaNATSettings
 
-    def iterations_label(self, decoding: RescoredDecoding) -> str:
-        return "1"
-
     def inputs(
         self, model: NATForTranslation, source: torch.Tensor, lengths: torch.Tensor, visible: torch.Tensor
     ) -> torch.Tensor:

@@ -185,9 +185,6 @@ class FertilityNAT(RescoredSystem):
         counts = self._fertilities[places.clamp(max=len(self._fertilities) - 1)].long()
         return counts.masked_fill(~inside(batch.source_lengths, width), 0)
 
-    def iterations_label(self, decoding: FertilityNATDecoding) -> str:
-        return "1"
-
     def loss(
         self, model: FertilityNATForTranslation, batch: ParallelBatch, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
